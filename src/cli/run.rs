@@ -12,7 +12,7 @@ use super::parallel::{cores, in_parallel};
 use super::progress::Progress;
 use super::repeat::execute_all;
 use super::signals::Signals;
-use super::{github, say, verbose};
+use super::{github, say, terminal, verbose};
 use crate::report::{Cause, Entry, Failure, Runs, json, junit, table};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,7 +38,10 @@ pub(super) fn run(args: &RunArgs, builtin: &BuiltIn) -> Result<Exit, Refusal> {
     outputs.write(None, annotations.collect(), |format, style, out| match (format, &*runs.0) {
         (Format::Json, _) => json::write(&runs, out),
         (Format::Junit, entries) => junit::write(entries, out),
-        (Format::Table, [Entry::Report(report)]) => table::write(report, style, out),
+        (Format::Table, [Entry::Report(report)]) => {
+            let style = terminal::unwrapped(style, args.report.output.is_some());
+            table::write(report, args.verbose, style, out)
+        }
         (Format::Table, _) => table::write_runs(&runs, style, out),
     })?;
     Ok(exit)

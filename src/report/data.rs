@@ -1,5 +1,6 @@
 //! The report as plain data: what the writers write.
 
+use super::EventRow;
 use super::Outcome;
 use super::Repetition;
 use lock_history::check::{Expected, Property, Status, Verdict};
@@ -45,6 +46,8 @@ pub struct Report {
     pub actors: Vec<ActorRow>,
     /// The snapshots, in the order in which they were taken.
     pub consistency: Vec<SnapshotRow>,
+    /// The events that changed a key, a flag, a token or a belief, and the failures.
+    pub rows: Vec<EventRow>,
     /// What the checkers found in the history, by time.
     pub findings: Vec<FindingRow>,
     /// What was expected, and what came.
@@ -91,6 +94,8 @@ pub struct Summary {
     pub already_locked: usize,
     /// How many failed otherwise.
     pub errors: usize,
+    /// How many acquires found the lock taken in actors that went on.
+    pub refused_steps: usize,
     /// From the first actor's start to the last one's end, in milliseconds.
     pub elapsed_ms: f64,
     /// From the first to the last command of the volley that starts actors together, in

@@ -18,6 +18,7 @@ mod outcome;
 pub mod recovery;
 mod repetition;
 mod replay;
+mod rows;
 mod runs;
 #[cfg(test)]
 mod samples;
@@ -36,6 +37,7 @@ pub use outcome::Outcome;
 pub use recovery::Recovery;
 pub use repetition::{OutcomeTally, Repetition, Tally};
 pub use replay::Replay;
+pub use rows::{EventRow, KeyState, LocalToken};
 pub use runs::{Cause, Entry, Failure, Runs};
 pub use status::Status;
 pub use table::Style;

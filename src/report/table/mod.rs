@@ -14,6 +14,7 @@ mod lanes;
 mod recovery;
 mod repetition;
 mod replay;
+mod rows;
 mod runs;
 mod status;
 
@@ -64,24 +65,30 @@ impl Style {
     }
 }
 
-/// Writes the report as a table. The last line is the verdict.
+/// Writes the report as a table: the verdict first and last, and between them what happened, event by
+/// event. With `all`, all of it, and all that was expected.
 ///
 /// # Errors
 ///
 /// Fails if `out` does.
-pub fn write(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(report: &Report, all: bool, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page::new(style);
+    page.paragraph(headline(report), tone(report.verdict));
     title(&report.scenario, &report.title, &mut page);
-    head(report, &mut page);
-    details(report, &mut page);
+    if all {
+        head(report, &mut page);
+    } else {
+        page.paragraph(place(report), Tone::Quiet);
+    }
+    if !report.rows.is_empty() {
+        page.blank();
+        rows::write(&report.rows, all, &mut page);
+    }
+    if all || report.rows.is_empty() {
+        details(report, &mut page);
+    }
     findings(&report.findings, &mut page);
-    page.section(
-        &["Met", "Expected", "Found"],
-        report.expectations.iter().map(|row| {
-            let met = if row.met { cell("yes", Tone::Good) } else { cell("NO", Tone::Bad) };
-            [met, plain(&row.what), plain(&row.found)]
-        }),
-    );
+    expectations(report, all, &mut page);
     notices(&report.notices, &mut page);
     if let Some(repetition) = &report.repetition {
         page.blank();
@@ -102,12 +109,30 @@ fn details(report: &Report, page: &mut Page) {
         page.blank();
         actors::write(&report.actors, page);
     }
-    page.blank();
-    page.paragraph(summary(&report.summary, report.clock), Tone::Strong);
     if !report.consistency.is_empty() {
         page.blank();
         consistency::write(&report.consistency, page);
     }
+}
+
+/// What was expected and what came: all of it, or one line where all was met.
+fn expectations(report: &Report, all: bool, page: &mut Page) {
+    let expected = &report.expectations;
+    if !all && expected.iter().all(|row| row.met) {
+        let number = count(expected.len(), "expectation", "expectations");
+        if !expected.is_empty() {
+            page.blank();
+            page.paragraph(format!("{number}, all met (-v lists them)"), Tone::Quiet);
+        }
+        return;
+    }
+    page.section(
+        &["OK", "Expected", "Got"],
+        expected.iter().map(|row| {
+            let met = if row.met { cell("✓", Tone::Good) } else { cell("✗", Tone::Bad) };
+            [met, plain(&row.what), plain(&row.found)]
+        }),
+    );
 }
 
 /// The command that replays something. It stays on one line, however long it is.
@@ -118,6 +143,26 @@ fn replay_line(command: &str, page: &mut Page) {
 /// What ran.
 fn title(scenario: &str, title: &str, page: &mut Page) {
     page.paragraph(format!("{}: {}", escape(scenario), escape(title)), Tone::Strong);
+}
+
+/// Where it ran, and with which parameters, in one line.
+fn place(report: &Report) -> String {
+    let server = match report.server.as_str() {
+        "embedded" => "embedded server".into(),
+        _ => server(report),
+    };
+    let seed = report.seed.filter(|seed| *seed != 0).map(|seed| format!("seed {seed}"));
+    let parts = [
+        report.file.clone(),
+        Some(server),
+        Some(format!("protocol {}", report.protocol)),
+        Some(format!("{} clock", report.clock)),
+        report.processes.then(|| "a process each".into()),
+        seed,
+        Some(parameters(report)),
+    ];
+    let parts = parts.into_iter().flatten().filter(|part| !part.is_empty());
+    escape(&parts.collect::<Vec<_>>().join(", "))
 }
 
 /// Where it ran, and with which parameters.
@@ -168,6 +213,19 @@ fn parameters(report: &Report) -> String {
     report.parameters.iter().map(flag).collect::<Vec<_>>().join(" ")
 }
 
+/// The verdict and the outcome.
+fn headline(report: &Report) -> String {
+    let mut words: Vec<&str> = report.findings.iter().map(|row| row.property.word()).collect();
+    words.sort_unstable();
+    words.dedup();
+    let found = match words.as_slice() {
+        [] => String::new(),
+        words => format!("; found {}", words.join(", ")),
+    };
+    let summary = summary(&report.summary, report.clock);
+    format!("{}: {summary}{found}", report.outcome.word())
+}
+
 /// The run in one line.
 fn summary(summary: &Summary, clock: &str) -> String {
     let mut line = format!(
@@ -178,6 +236,10 @@ fn summary(summary: &Summary, clock: &str) -> String {
         count(summary.errors, "error", "errors"),
         duration(summary.elapsed_ms),
     );
+    if summary.refused_steps > 0 {
+        let refused = count(summary.refused_steps, "refused step", "refused steps");
+        line = line.replacen(" in ", &format!(", {refused} in "), 1);
+    }
     if clock == "virtual" {
         line.push_str(" (virtual)");
     }

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 fn drawn(report: &Report, width: u16, color: bool) -> String {
     let mut bytes = Vec::new();
-    write(report, Style { width, color }, &mut bytes).unwrap();
+    write(report, false, Style { width, color }, &mut bytes).unwrap();
     String::from_utf8(bytes).unwrap()
 }
 

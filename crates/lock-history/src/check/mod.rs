@@ -63,6 +63,7 @@ mod registered;
 mod sentence;
 mod silent_loss;
 mod starvation;
+mod state;
 mod stuck_lock;
 mod tenure;
 mod token_drift;
@@ -78,6 +79,7 @@ pub use orderings::Judged;
 pub use possession::{Belief, How, Possessions, Tenure, TenureEnd, possessions};
 pub use registered::{Judge, Violation, register};
 pub use sentence::{Place, Sentence};
+pub use state::{Expiry, Key, LockState, LockStates};
 pub use verdict::{Ending, Ruling, Verdict};
 
 use crate::history::{Head, History, Moment};

@@ -157,28 +157,26 @@ pub(super) fn inject(world: &World, action: &Action) -> Result<(), Failure> {
         let message = format!("{} needs the embedded server; leave out --redis", action.verb());
         return Err(Failure { kind: FailureKind::Environment, message });
     };
-    type Event = fn(String, Vec<Effect>) -> EventKind;
-    let (event, what, gone): (Event, String, Vec<usize>) = match action {
+    let deleted = |lock| Effect { lock, change: Change::Deleted { token: None } };
+    let event = match action {
         Action::Amnesia => {
             engine.forget();
-            let all = (0..world.setup.locks.len()).collect();
-            (EventKind::restart, "the server forgot everything".into(), all)
+            let all = (0..world.setup.locks.len()).map(deleted).collect();
+            EventKind::restart("the server forgot everything".into(), all)
         }
         Action::ClockJump { duration } => {
             engine.shift_clock(*duration);
             let what = format!("the server's clock jumped by {duration:?}");
-            (EventKind::fault, what, Vec::new())
+            EventKind::clock_jumped(what, *duration)
         }
         Action::Evict { lock } => {
             let key = world.setup.key(*lock);
             let gone = engine.evict(0, key.as_bytes());
             let what = format!("the server evicted {key:?}");
-            (EventKind::fault, what, gone.then_some(*lock).into_iter().collect())
+            EventKind::fault(what, gone.then(|| deleted(*lock)).into_iter().collect())
         }
         _ => return Ok(()),
     };
-    let deleted = |lock| Effect { lock, change: Change::Deleted { token: None } };
-    let effects = gone.into_iter().map(deleted).collect();
-    world.log.note_fault(world.log.moment(), event(what, effects));
+    world.log.note_fault(world.log.moment(), event);
     Ok(())
 }

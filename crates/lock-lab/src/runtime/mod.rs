@@ -63,7 +63,7 @@ pub use explore::{
 };
 pub use longest::longest;
 pub use model::{Binding, Model, ModelError, Upstream};
-pub use outcome::{LabelledSnapshot, Outcome};
+pub use outcome::{LabelledSnapshot, Outcome, Remembered};
 pub use replay::{ReplayError, replay};
 pub use schedule::{Schedule, ScheduleError, Turn};
 pub use stage::{Cleaned, Stage, StageError, command_line, quoted};
@@ -317,6 +317,7 @@ impl World {
         let mut link = self.prepare()?;
         let before = self.log.counts_before.get_or_init(|| self.counts());
         snapshots::take_all(self, &mut link, "before");
+        self.log.keep_memories();
         let (mut buffers, start_skew) = run(tasks(self.plan()))?;
         buffers.push(std::mem::take(&mut self.log.late_events.lock()));
         // One that did not answer would make us wait for the time-out once more.
@@ -334,6 +335,7 @@ impl World {
         Ok(Outcome {
             history: History::merge(self.setup.head(), buffers),
             snapshots: std::mem::take(&mut self.log.snapshots.lock()),
+            remembered: self.log.take_memories(),
             start_skew,
             updates,
             written_by_others: self.written_by_others(),

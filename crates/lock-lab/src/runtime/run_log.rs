@@ -1,6 +1,6 @@
 //! What a run writes down besides its actors' own events.
 
-use super::{LabelledSnapshot, Time};
+use super::{LabelledSnapshot, Remembered, Time};
 use lock_history::history::{Event, EventKind, Moment, Sequence};
 use parking_lot::Mutex;
 use redis::RedisError;
@@ -16,6 +16,8 @@ pub(super) struct RunLog {
     pub late_events: Mutex<Vec<Event>>,
     /// The `operation_count` of each lock's state file at the beginning.
     pub counts_before: OnceLock<Vec<u64>>,
+    /// What actors remembered when steps ended, where that is kept.
+    remembered: OnceLock<Mutex<Vec<Remembered>>>,
     failure: Mutex<Option<String>>,
     /// Whether the server once did not answer in time.
     silent: AtomicBool,
@@ -29,6 +31,7 @@ impl RunLog {
             snapshots: Mutex::default(),
             late_events: Mutex::default(),
             counts_before: OnceLock::new(),
+            remembered: OnceLock::new(),
             failure: Mutex::default(),
             silent: AtomicBool::new(false),
         }
@@ -45,6 +48,25 @@ impl RunLog {
     /// Records a fault of the server.
     pub fn note_fault(&self, moment: Moment, kind: EventKind) {
         self.late_events.lock().push(Event { moment, actor: None, kind });
+    }
+
+    /// From now on, what actors remember is kept.
+    pub fn keep_memories(&self) {
+        self.remembered.get_or_init(Mutex::default);
+    }
+
+    /// Notes what an actor remembers, if that is kept.
+    pub fn note_memory(&self, remembered: impl FnOnce() -> Remembered) {
+        if let Some(all) = self.remembered.get() {
+            all.lock().push(remembered());
+        }
+    }
+
+    pub fn take_memories(&self) -> Vec<Remembered> {
+        let all = self.remembered.get().map(|all| std::mem::take(&mut *all.lock()));
+        let mut all = all.unwrap_or_default();
+        all.sort_by_key(|one| one.order);
+        all
     }
 
     /// Notes that the environment failed; the first failure is the one that counts.

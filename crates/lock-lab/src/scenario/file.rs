@@ -30,6 +30,7 @@ form! {
         title: Line = "one line that says what happens",
         text: Lines = "what happens, why it matters, what to look at",
         hazards: Option<Hazards> = "ids of hazards",
+        moment: Option<At<Line>> = "the name of the step in which the race shows; reports mark its row",
         parameters: Option<Named<ParameterForm<'a>>> = "what can be chosen; each becomes a flag",
         locks: At<Named<LockForm<'a>>> = "the state file of one run each",
         actors: At<List<ActorForm<'a>>> = "who takes part",
@@ -307,6 +308,8 @@ fn bound(source: &SourceText, binding: &Binding<'_>) -> Result<Bound, Flaws> {
     let actors = actors.unwrap_or_default();
     let (rules, effects) = rules(form.rules.unwrap_or_default(), &mut scope);
     check_waits(&mut scope);
+    let moment = form.moment.as_ref().map(|moment| scope.steps.known(moment.field, "step", None));
+    let moment = moment.and_then(|moment| scope.note(moment));
     let is_complete = scope.flaws.len() == before
         && scope.late.is_empty()
         && scope.steps.is_complete()
@@ -324,6 +327,7 @@ fn bound(source: &SourceText, binding: &Binding<'_>) -> Result<Bound, Flaws> {
         locks: scope.locks.clone().unwrap_or_default(),
         actors,
         rules,
+        moment,
         expectations,
         default_ttl,
         wait,

@@ -26,6 +26,8 @@ pub struct Plan {
     pub actors: Vec<ActorPlan>,
     /// What is done to single commands and pause points, in the order of the file.
     pub rules: Vec<Rule>,
+    /// The name of the step in which the race shows.
+    pub moment: Option<String>,
     /// What must come out, for this plan's parameters.
     pub expectations: Vec<Expectation>,
     /// The TTL of an acquire that names none.

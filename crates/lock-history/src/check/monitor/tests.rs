@@ -224,6 +224,7 @@ fn an_acquire_that_is_granted_the_lock_of_an_ended_actor_begins_no_tenure() {
         lease_of: Some(0),
         expired_key: None,
         is_restart: false,
+        clock_jump: None,
     };
     let found = found_by_both(vec![
         (Some(0), Started),

@@ -1,0 +1,363 @@
+//! Which events make a row: those of one step that follow each other without another row between.
+
+use super::Source;
+use lock_history::check::{Expiry, Key, LockState, LockStates};
+use lock_history::history::{
+    Change, Command, Event, EventKind, Failure, FailureKind, Operation, Verb,
+};
+
+/// A row in the making.
+#[derive(Debug)]
+pub(super) struct Draft<'a> {
+    /// The orders of its first and its last event.
+    pub first: u64,
+    pub last: u64,
+    /// When the last one happened, in nanoseconds since the run began.
+    pub at: u64,
+    pub actor: Option<usize>,
+    pub lock: usize,
+    pub deeds: Vec<Deed<'a>>,
+    /// The names of the commands.
+    pub commands: Vec<&'a str>,
+    pub failure: Option<&'a Failure>,
+    /// The lock before it and after it.
+    pub before: LockState<'a>,
+    pub state: LockState<'a>,
+    /// The step whose events it is made of, by number.
+    step: Option<usize>,
+    /// Whether that step changed nothing in Redis, so that the actor's next one may go on in this row.
+    is_open: bool,
+    /// Whether the step has an earlier row.
+    pub is_rest: bool,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deed<'a> {
+    /// A step of this verb is complete, or failed.
+    Step(&'a Verb),
+    /// A command changed the lock, and its step goes on.
+    Change(&'a Change),
+    /// A fault, in these words.
+    Fault(&'a str),
+    /// The lease of this token expired.
+    Expired(Option<&'a str>),
+    /// The actor ended, and not well.
+    End,
+}
+
+/// From when to when a named step lasted.
+#[derive(Debug)]
+pub(super) struct Span<'a> {
+    pub name: &'a str,
+    pub actor: usize,
+    pub begun: u64,
+    pub ended: u64,
+}
+
+/// All rows in the making.
+pub(super) struct Drafts<'a> {
+    pub all: Vec<Draft<'a>>,
+    pub spans: Vec<Span<'a>>,
+}
+
+/// What is known of an actor.
+#[derive(Default)]
+struct Doing<'a> {
+    /// The steps that it is in, with the order of their beginning.
+    steps: Vec<(&'a Operation, u64)>,
+    /// The commands since the last row.
+    commands: Vec<&'a str>,
+    /// How a step of it last failed, and the order of that.
+    failure: Option<(&'a Failure, u64)>,
+    /// The first row of a step, by the step's number.
+    row: Option<(usize, usize)>,
+}
+
+struct Reader<'a> {
+    states: LockStates<'a>,
+    doing: Vec<Doing<'a>>,
+    drafts: Drafts<'a>,
+}
+
+impl<'a> Drafts<'a> {
+    /// Reads the rows from a history.
+    pub fn read(source: &Source<'a>) -> Self {
+        let mut reader = Reader {
+            states: LockStates::new((0..source.plan.locks.len()).map(|lock| before(source, lock))),
+            doing: source.plan.actors.iter().map(|_| Doing::default()).collect(),
+            drafts: Self { all: Vec::new(), spans: Vec::new() },
+        };
+        source.history.events.iter().for_each(|event| reader.read(event));
+        reader.drafts
+    }
+}
+
+/// A lock before the run.
+fn before<'a>(source: &Source<'a>, lock: usize) -> LockState<'a> {
+    let taken = source.snapshots.iter().find(|it| it.label == "before" && it.lock == lock);
+    let Some(taken) = taken else { return LockState::default() };
+    let snapshot = &taken.snapshot;
+    let expiry = match u64::try_from(snapshot.ttl_ms) {
+        Ok(left) => Expiry::At(left.saturating_mul(1_000_000)),
+        Err(_) => Expiry::Never,
+    };
+    let key = match &snapshot.payload {
+        Some(payload) => Key::Held(Some(payload.token().as_str()), expiry),
+        None => Key::Free,
+    };
+    let flag = Some(snapshot.flag.as_deref().is_some_and(|flag| flag != "false"));
+    LockState { key, flag, ..LockState::default() }
+}
+
+impl<'a> Reader<'a> {
+    fn read(&mut self, event: &'a Event) {
+        let sent = match &event.kind {
+            EventKind::Command(command) => command.sent.at,
+            _ => event.moment.at,
+        };
+        self.expire(event, sent);
+        match &event.kind {
+            EventKind::Started | EventKind::Left(_) => {}
+            EventKind::Invoked(operation) => {
+                if let Some(doing) = event.actor.and_then(|actor| self.doing.get_mut(actor)) {
+                    doing.steps.push((operation, event.moment.order));
+                    doing.commands.clear();
+                }
+            }
+            EventKind::Command(command) => self.command(event, command),
+            EventKind::Fault { what, lease_of, effects, .. } => {
+                let lock = effects.first().map_or(0, |effect| effect.lock);
+                let mut draft = self.draft(event, event.actor, lock);
+                let expired = match draft.before.key {
+                    Key::Held(token, _) => Deed::Expired(token),
+                    _ => Deed::Expired(None),
+                };
+                draft.deeds = vec![if lease_of.is_some() { expired } else { Deed::Fault(what) }];
+                self.states.apply(event);
+                draft.state = self.states.of(lock);
+                self.drafts.all.push(draft);
+                self.expire(event, event.moment.at);
+            }
+            EventKind::Completed(operation) => self.end(event, operation, None),
+            EventKind::Failed { operation, failure } => self.end(event, operation, Some(failure)),
+            EventKind::Ended { failure } => {
+                let last = event.actor.and_then(|actor| self.doing.get(actor)?.failure);
+                let last = last.map(|(last, _)| last);
+                let failure = failure.as_ref();
+                let is_new = |it: &&Failure| last.is_none_or(|last| last.message != it.message);
+                if let Some(failure) = failure.filter(is_new) {
+                    let mut draft = self.draft(event, event.actor, self.lock_of(event.actor));
+                    (draft.deeds, draft.failure) = (vec![Deed::End], Some(failure));
+                    // It is about all that the actor did.
+                    draft.first = 0;
+                    self.drafts.all.push(draft);
+                }
+            }
+        }
+    }
+
+    /// A row for each lease that expired before a time.
+    fn expire(&mut self, event: &Event, before: u64) {
+        while let Some((lock, at, token)) = self.states.expire_before(before) {
+            let mut draft = self.draft(event, None, lock);
+            let last = self.drafts.all.last().map_or(0, |draft| draft.at);
+            (draft.at, draft.deeds) = (at.max(last), vec![Deed::Expired(token)]);
+            self.drafts.all.push(draft);
+        }
+    }
+
+    /// The lock of an actor's last row.
+    fn lock_of(&self, actor: Option<usize>) -> usize {
+        let last = self.drafts.all.iter().rfind(|draft| draft.actor == actor);
+        last.map_or(0, |draft| draft.lock)
+    }
+
+    /// An empty row of an event.
+    fn draft(&self, event: &Event, actor: Option<usize>, lock: usize) -> Draft<'a> {
+        let (order, state) = (event.moment.order, self.states.of(lock));
+        Draft {
+            first: order,
+            last: order,
+            at: event.moment.at,
+            actor,
+            lock,
+            deeds: Vec::new(),
+            commands: Vec::new(),
+            failure: None,
+            before: state,
+            state,
+            step: None,
+            is_open: false,
+            is_rest: false,
+        }
+    }
+
+    fn command(&mut self, event: &'a Event, command: &'a Command) {
+        let effects = command.effects.iter();
+        let before: Vec<_> = effects.map(|it| self.draft(event, event.actor, it.lock)).collect();
+        let changed = self.states.apply(event);
+        let next = self.drafts.all.len();
+        let actor = event.actor.and_then(|actor| self.doing.get_mut(actor));
+        let step = actor.as_ref().and_then(|doing| doing.steps.last()).map(|(step, _)| step.number);
+        let step = step.filter(|_| command.late.is_none());
+        let mut commands = Vec::new();
+        if let Some(doing) = actor {
+            let name = name(&command.text);
+            if doing.commands.last() != Some(&name) {
+                doing.commands.push(name);
+            }
+            if !changed.is_empty() {
+                commands = std::mem::take(&mut doing.commands);
+            }
+        }
+        let is_rest = self.has_row(event.actor, step);
+        for lock in &changed {
+            let of_lock = command.effects.iter().filter(|effect| effect.lock == *lock);
+            let changes = of_lock.map(|effect| Deed::Change(&effect.change));
+            let state = self.states.of(*lock);
+            let last = self.drafts.all.last_mut().filter(|last| {
+                (last.actor, last.lock) == (event.actor, *lock)
+                    && step.is_some()
+                    && (last.step == step || last.is_open)
+            });
+            let commands = commands.clone();
+            match (last, before.iter().find(|draft| draft.lock == *lock)) {
+                (Some(last), _) => last.go_on(event, step, state, changes.collect(), commands),
+                (None, Some(empty)) => {
+                    let deeds = changes.collect();
+                    self.drafts.all.push(Draft { deeds, commands, state, step, is_rest, ..*empty });
+                    self.note_row(event.actor, step, next);
+                }
+                (None, None) => {}
+            }
+        }
+    }
+
+    /// Whether a step has a row.
+    fn has_row(&self, actor: Option<usize>, step: Option<usize>) -> bool {
+        let row = actor.and_then(|actor| self.doing.get(actor)?.row);
+        row.is_some_and(|(its, _)| Some(its) == step)
+    }
+
+    fn note_row(&mut self, actor: Option<usize>, step: Option<usize>, row: usize) {
+        let is_first = !self.has_row(actor, step);
+        let doing = actor.and_then(|actor| self.doing.get_mut(actor));
+        if let (Some(doing), Some(step), true) = (doing, step, is_first) {
+            doing.row = Some((step, row));
+        }
+    }
+
+    /// A step ended.
+    fn end(&mut self, event: &'a Event, operation: &'a Operation, failure: Option<&'a Failure>) {
+        let Some(actor) = event.actor else { return };
+        let Some(doing) = self.doing.get_mut(actor) else { return };
+        let Some((begun, order)) = doing.steps.pop() else { return };
+        let commands = std::mem::take(&mut doing.commands);
+        if let Some(name) = begun.name.as_deref() {
+            let ended = event.moment.order;
+            self.drafts.spans.push(Span { name, actor, begun: order, ended });
+        }
+        // A step that fails because one in it failed has no row of its own.
+        let is_known = |(last, at): (&Failure, u64)| {
+            at > order && failure.is_some_and(|it| it.message == last.message)
+        };
+        let is_said = doing.failure.is_some_and(is_known);
+        doing.failure = failure.map(|it| (it, event.moment.order)).or(doing.failure);
+        let shows = if failure.is_some() { !is_said } else { is_shown(&begun.verb) };
+        if !shows {
+            return;
+        }
+        let lock = begun.lock.unwrap_or_else(|| self.lock_of(Some(actor)));
+        let state = self.states.of(lock);
+        let step = Some(operation.number);
+        let is_write = begun.verb == Verb::Dump && failure.is_none();
+        let last = self.drafts.all.last_mut().filter(|last| {
+            (last.actor, last.lock) == (Some(actor), lock)
+                && last.failure.is_none()
+                && (last.step == step || last.is_open && failure.is_none())
+        });
+        let deed = Deed::Step(&begun.verb);
+        match last {
+            Some(last) => {
+                last.deeds.retain(|deed| matches!(deed, Deed::Step(_)));
+                last.go_on(event, step, state, vec![deed], commands);
+                last.failure = failure;
+            }
+            None => {
+                let mut draft = self.draft(event, Some(actor), lock);
+                // What the step saw is known by then.
+                draft.first = order;
+                (draft.deeds, draft.commands) = (vec![deed], commands);
+                (draft.failure, draft.step, draft.is_open) = (failure, step, is_write);
+                draft.is_rest = self.has_row(Some(actor), step);
+                self.drafts.all.push(draft);
+            }
+        }
+    }
+}
+
+impl<'a> Draft<'a> {
+    /// Takes in what the same actor did next.
+    fn go_on(
+        &mut self,
+        event: &Event,
+        step: Option<usize>,
+        state: LockState<'a>,
+        deeds: Vec<Deed<'a>>,
+        commands: Vec<&'a str>,
+    ) {
+        (self.last, self.at) = (event.moment.order, event.moment.at);
+        (self.step, self.state) = (step, state);
+        self.is_open = false;
+        self.deeds.extend(deeds);
+        self.commands.extend(commands);
+    }
+
+    /// Whether the actor crashed.
+    pub fn is_crash(&self) -> bool {
+        self.failure.is_some_and(|failure| failure.kind == FailureKind::Crashed)
+    }
+}
+
+/// Whether a step of this verb has a row when it is complete.
+fn is_shown(verb: &Verb) -> bool {
+    match verb {
+        Verb::Acquire
+        | Verb::Extend
+        | Verb::Release
+        | Verb::ForceRelease
+        | Verb::Dump
+        | Verb::Crash
+        | Verb::ForgetToken
+        | Verb::ReplaceToken
+        | Verb::PlantOrphan
+        | Verb::ClearLocks
+        | Verb::ExternalDump
+        | Verb::MakeReadonly
+        | Verb::GetInstance
+        | Verb::Sees
+        | Verb::Cached
+        | Verb::Redis => true,
+        Verb::Locked
+        | Verb::Work
+        | Verb::Sleep
+        | Verb::Pause
+        | Verb::Await
+        | Verb::Repeat
+        | Verb::Amnesia
+        | Verb::ClockJump
+        | Verb::Evict
+        | Verb::Snapshot
+        | Verb::Load
+        | Verb::Validate
+        | Verb::CheckLock
+        | Verb::Unseen
+        | Verb::Other(_) => false,
+    }
+}
+
+/// The name of a command, of a text that may be a transaction.
+fn name(text: &str) -> &str {
+    text.split([' ', ';']).next().unwrap_or_default()
+}

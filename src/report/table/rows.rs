@@ -1,0 +1,253 @@
+//! The rows of a run: what each event did, and what Redis and the clients say after it.
+
+use super::grid::{Page, Tone, cell, columns};
+use crate::report::wording::{count, ttl_left};
+use crate::report::{EventRow, KeyState, escape};
+use std::collections::BTreeSet;
+
+/// The most lines that are shown, unless all are.
+const MOST: usize = 14;
+/// Of more: how many at the beginning, before the moment of the race, after it, and at the end.
+const FEW: [usize; 4] = [2, 4, 4, 2];
+/// The least width at which the last column can be read.
+const LAST: usize = 16;
+/// Spaces between two columns.
+const BETWEEN: usize = 2;
+
+/// A column of the table.
+#[derive(Clone, Copy)]
+struct Column {
+    name: &'static str,
+    /// The most that it takes on a page that wraps. The last one takes the rest.
+    widest: usize,
+    /// Whether its values need its name where there is no header.
+    is_named: bool,
+}
+
+const COLUMNS: [Column; 7] = [
+    Column { name: "  Time", widest: 10, is_named: false },
+    Column { name: "Actor", widest: 15, is_named: false },
+    Column { name: "Lock", widest: 10, is_named: false },
+    Column { name: "Does", widest: 23, is_named: false },
+    Column { name: "Key", widest: 20, is_named: true },
+    Column { name: "Flag", widest: 7, is_named: true },
+    Column { name: "State", widest: usize::MAX, is_named: false },
+];
+/// The position of the lock, which is left out where there is only one.
+const LOCK: usize = 2;
+
+/// Rows that say the same of one or more actors.
+struct Line<'a> {
+    row: &'a EventRow,
+    /// The position of the first row, from 1.
+    number: usize,
+    actors: BTreeSet<&'a str>,
+    is_moment: bool,
+}
+
+/// A line's texts by column, and how they are coloured.
+type Texts = Vec<(String, Tone)>;
+
+/// Writes the rows; the one of the moment that the scenario is about is marked. Without `all`, of many only
+/// those around it, the first and the last.
+pub(super) fn write(rows: &[EventRow], all: bool, page: &mut Page) {
+    let lines = folded(rows);
+    let shown = if all { vec![true; lines.len()] } else { shown(&lines) };
+    let at_once = rows.windows(2).all(|pair| matches!(pair, [a, b] if a.at_ms == b.at_ms));
+    let mut table = Vec::new();
+    let mut gap = 0;
+    for (line, is_shown) in lines.iter().zip(shown) {
+        if is_shown {
+            table.extend(left_out(&mut gap));
+            table.push(line.texts(at_once));
+        } else {
+            gap += 1;
+        }
+    }
+    table.extend(left_out(&mut gap));
+    let locks: BTreeSet<&str> = rows.iter().map(|row| row.lock.as_str()).collect();
+    let mut columns = COLUMNS.to_vec();
+    if let Some(time) = columns.first_mut().filter(|_| at_once) {
+        time.name = "  Step";
+    }
+    if locks.len() < 2 {
+        columns.remove(LOCK);
+        table.iter_mut().filter(|row| row.len() > LOCK).for_each(|row| drop(row.remove(LOCK)));
+    }
+    print(&columns, table, page);
+}
+
+/// Draws it: as a table, or on a narrow page as a list.
+fn print(header: &[Column], table: Vec<Texts>, page: &mut Page) {
+    let widest = |(position, column): (usize, &Column)| {
+        let texts = table.iter().filter_map(|row| Some(columns(&row.get(position)?.0)));
+        texts.chain([column.name.len()]).max().unwrap_or_default().min(column.widest)
+    };
+    let widths: Vec<usize> = header.iter().enumerate().map(widest).collect();
+    let fixed = widths.split_last().map_or(&[][..], |(_, fixed)| fixed);
+    let taken: usize = fixed.iter().map(|width| width + BETWEEN).sum();
+    let wraps = page.style.width < u16::MAX;
+    if wraps && usize::from(page.style.width) < taken + LAST {
+        return list(header, table, page);
+    }
+    let mut grid = page.grid();
+    grid.header(&header.iter().map(|column| column.name).collect::<Vec<_>>());
+    for (position, width) in fixed.iter().enumerate().filter(|_| wraps) {
+        grid.fixed(position, *width);
+    }
+    let cells = |row: Texts| row.into_iter().map(|(text, tone)| cell(text, tone));
+    table.into_iter().for_each(|row| grid.row(cells(row)));
+    page.print(grid);
+}
+
+/// Each row as two cells: when, and all the rest.
+fn list(header: &[Column], table: Vec<Texts>, page: &mut Page) {
+    page.rows(table.into_iter().map(|row| {
+        let tone = row.last().map_or(Tone::Quiet, |(_, tone)| *tone);
+        let mut texts = header.iter().zip(row);
+        let (when, its) = texts.next().map_or((String::new(), Tone::Plain), |(_, text)| text);
+        let said = texts.filter(|(_, (text, _))| !text.is_empty()).map(|(column, (text, _))| {
+            if column.is_named { format!("{} {text}", column.name.to_lowercase()) } else { text }
+        });
+        [cell(when, its), cell(said.collect::<Vec<_>>().join(", "), tone)]
+    }));
+}
+
+/// A line for those that are left out.
+fn left_out(gap: &mut usize) -> Option<Texts> {
+    let number = std::mem::take(gap);
+    let nothing = || (String::new(), Tone::Plain);
+    let mut texts: Texts = (0..COLUMNS.len()).map(|_| nothing()).collect();
+    if let Some(did) = texts.get_mut(LOCK + 1) {
+        *did = (format!("… {}", count(number, "more row", "more rows")), Tone::Quiet);
+    }
+    (number > 0).then_some(texts)
+}
+
+/// The rows with those together that follow each other and say the same of actors of one kind.
+fn folded(rows: &[EventRow]) -> Vec<Line<'_>> {
+    let mut lines: Vec<Line<'_>> = Vec::new();
+    for (row, number) in rows.iter().zip(1..) {
+        let actor = row.actor.as_deref();
+        match lines.last_mut().filter(|line| is_alike(line.row, row)) {
+            Some(line) => {
+                line.actors.extend(actor);
+                line.is_moment |= row.is_moment;
+            }
+            None => {
+                let (actors, is_moment) = (actor.into_iter().collect(), row.is_moment);
+                lines.push(Line { row, number, actors, is_moment });
+            }
+        }
+    }
+    lines
+}
+
+/// Whether two rows say the same, but for the actor, the time and what is left of a TTL.
+fn is_alike(one: &EventRow, other: &EventRow) -> bool {
+    let said = |row: &EventRow| {
+        let EventRow { did, commands, failure, explanation, group, .. } = row;
+        (did.clone(), commands.clone(), failure.clone(), explanation.clone(), group.clone())
+    };
+    let state = |row: &EventRow| (row.lock.clone(), row.key, row.owner.clone(), row.flag);
+    one.group.is_some() && said(one) == said(other) && state(one) == state(other)
+}
+
+/// Which lines are shown.
+fn shown(lines: &[Line<'_>]) -> Vec<bool> {
+    let count = lines.len();
+    let [begin, before, after, end] = FEW;
+    let moment = lines.iter().position(|line| line.is_moment).unwrap_or(begin);
+    let is_near = |at: usize| at + before >= moment && at <= moment + after;
+    let is_shown = |at: usize| count <= MOST || at < begin || at + end >= count || is_near(at);
+    (0..count).map(is_shown).collect()
+}
+
+impl Line<'_> {
+    fn texts(&self, at_once: bool) -> Texts {
+        let row = self.row;
+        let mark = if self.is_moment { ">" } else { " " };
+        let when = match at_once {
+            true => format!("{mark} {}", self.number),
+            false => format!("{mark} {:.3}", row.at_ms / 1000.0),
+        };
+        let tone = match row.states_consistent {
+            Some(true) => Tone::Good,
+            Some(false) => Tone::Bad,
+            None => Tone::Odd,
+        };
+        let strong = if self.is_moment { Tone::Strong } else { Tone::Plain };
+        vec![
+            (when, strong),
+            (self.actor(), strong),
+            (escape(&row.lock), Tone::Plain),
+            (self.did(), strong),
+            (key(row), Tone::Plain),
+            (row.flag.map_or("unknown".into(), |flag| flag.to_string()), Tone::Plain),
+            (escape(&row.explanation), tone),
+        ]
+    }
+
+    fn actor(&self) -> String {
+        let group = self.row.group.as_deref().unwrap_or_default();
+        match self.actors.len() {
+            0 => String::new(),
+            1 => escape(self.row.actor.as_deref().unwrap_or_default()),
+            many => escape(&count(many, group, &format!("{group}s"))),
+        }
+    }
+
+    fn did(&self) -> String {
+        match self.row.commands.as_slice() {
+            [] => escape(&self.row.did),
+            commands => escape(&format!("{} ({})", self.row.did, commands.join(" "))),
+        }
+    }
+}
+
+/// What the lock key holds: whose it is, unless it is the actor's own, and what is left of its TTL.
+fn key(row: &EventRow) -> String {
+    let left = match row.ttl_ms {
+        None => "TTL unknown".into(),
+        Some(-1.0) => "no TTL".into(),
+        Some(ms) => format!("{} left", left(ms)),
+    };
+    match (row.key, &row.owner) {
+        (KeyState::Unknown, _) => "unknown".into(),
+        (KeyState::Gone, _) => "gone".into(),
+        (KeyState::Held, owner) if *owner == row.actor && owner.is_some() => left,
+        (KeyState::Held, Some(owner)) => escape(&format!("{owner}'s, {left}")),
+        (KeyState::Held, None) => format!("held, {left}"),
+    }
+}
+
+/// What is left of a TTL, rounded down to a tenth of a second.
+fn left(milliseconds: f64) -> String {
+    let ms = milliseconds as i64;
+    match ms {
+        1000..60_000 if ms % 1000 < 100 => format!("{} s", ms / 1000),
+        1000..60_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        _ => ttl_left(ms).trim_end_matches(" 0 min").trim_end_matches(" 0 s").to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_of_a_ttl_is_rounded_down_and_short() {
+        for (ms, said) in [
+            (0.0, "0 us"),
+            (350.0, "350 ms"),
+            (2999.0, "2.9 s"),
+            (3000.0, "3 s"),
+            (59_999.0, "59.9 s"),
+            (60_000.0, "1 min"),
+            (21_600_000.0, "6 h"),
+            (21_598_500.0, "5 h 59 min"),
+        ] {
+            assert_eq!(left(ms), said);
+        }
+    }
+}
