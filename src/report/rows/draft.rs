@@ -3,8 +3,9 @@
 use super::Source;
 use lock_history::check::{Expiry, Key, LockState, LockStates};
 use lock_history::history::{
-    Change, Command, Event, EventKind, Failure, FailureKind, Operation, Verb,
+    Change, Command, Effect, Event, EventKind, Failure, FailureKind, Operation, Verb,
 };
+use std::collections::BTreeSet;
 
 /// A row in the making.
 #[derive(Debug)]
@@ -25,8 +26,10 @@ pub(super) struct Draft<'a> {
     pub state: LockState<'a>,
     /// The step whose events it is made of, by number.
     step: Option<usize>,
-    /// Whether that step changed nothing in Redis, so that the actor's next one may go on in this row.
-    is_open: bool,
+    /// The step around it, if the actor's next step in that may go on in this row.
+    goes_on_in: Option<usize>,
+    /// What a write replaced, if that was never read.
+    pub overwritten: Option<u64>,
     /// Whether the step has an earlier row.
     pub is_rest: bool,
 }
@@ -59,6 +62,8 @@ pub(super) struct Span<'a> {
 pub(super) struct Drafts<'a> {
     pub all: Vec<Draft<'a>>,
     pub spans: Vec<Span<'a>>,
+    /// The tokens that raw commands put into lock keys: what their senders believe is unknown.
+    pub raw: BTreeSet<&'a str>,
 }
 
 /// What is known of an actor.
@@ -68,8 +73,8 @@ struct Doing<'a> {
     steps: Vec<(&'a Operation, u64)>,
     /// The commands since the last row.
     commands: Vec<&'a str>,
-    /// How a step of it last failed, and the order of that.
-    failure: Option<(&'a Failure, u64)>,
+    /// How its steps failed, and the orders of that.
+    failures: Vec<(&'a Failure, u64)>,
     /// The first row of a step, by the step's number.
     row: Option<(usize, usize)>,
 }
@@ -86,7 +91,7 @@ impl<'a> Drafts<'a> {
         let mut reader = Reader {
             states: LockStates::new((0..source.plan.locks.len()).map(|lock| before(source, lock))),
             doing: source.plan.actors.iter().map(|_| Doing::default()).collect(),
-            drafts: Self { all: Vec::new(), spans: Vec::new() },
+            drafts: Self { all: Vec::new(), spans: Vec::new(), raw: BTreeSet::new() },
         };
         source.history.events.iter().for_each(|event| reader.read(event));
         reader.drafts
@@ -108,6 +113,13 @@ fn before<'a>(source: &Source<'a>, lock: usize) -> LockState<'a> {
     };
     let flag = Some(snapshot.flag.as_deref().is_some_and(|flag| flag != "false"));
     LockState { key, flag, ..LockState::default() }
+}
+
+impl<'a> Drafts<'a> {
+    /// The last row about a lock.
+    fn last_of(&mut self, lock: usize) -> Option<&mut Draft<'a>> {
+        self.all.iter_mut().rfind(|draft| draft.lock == lock)
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -135,22 +147,20 @@ impl<'a> Reader<'a> {
                 };
                 draft.deeds = vec![if lease_of.is_some() { expired } else { Deed::Fault(what) }];
                 self.states.apply(event);
+                // The clock may have jumped over the end of the lease.
+                if let Some((_, _, token)) = self.states.expire_of(lock, event.moment.at) {
+                    draft.deeds.push(Deed::Expired(token));
+                }
                 draft.state = self.states.of(lock);
                 self.drafts.all.push(draft);
-                self.expire(event, event.moment.at);
             }
             EventKind::Completed(operation) => self.end(event, operation, None),
             EventKind::Failed { operation, failure } => self.end(event, operation, Some(failure)),
             EventKind::Ended { failure } => {
-                let last = event.actor.and_then(|actor| self.doing.get(actor)?.failure);
-                let last = last.map(|(last, _)| last);
-                let failure = failure.as_ref();
-                let is_new = |it: &&Failure| last.is_none_or(|last| last.message != it.message);
-                if let Some(failure) = failure.filter(is_new) {
+                let is_new = |it: &&Failure| !self.is_said(event.actor, it, 0);
+                if let Some(failure) = failure.as_ref().filter(is_new) {
                     let mut draft = self.draft(event, event.actor, self.lock_of(event.actor));
                     (draft.deeds, draft.failure) = (vec![Deed::End], Some(failure));
-                    // It is about all that the actor did.
-                    draft.first = 0;
                     self.drafts.all.push(draft);
                 }
             }
@@ -188,7 +198,8 @@ impl<'a> Reader<'a> {
             before: state,
             state,
             step: None,
-            is_open: false,
+            goes_on_in: None,
+            overwritten: None,
             is_rest: false,
         }
     }
@@ -199,12 +210,19 @@ impl<'a> Reader<'a> {
         let changed = self.states.apply(event);
         let next = self.drafts.all.len();
         let actor = event.actor.and_then(|actor| self.doing.get_mut(actor));
-        let step = actor.as_ref().and_then(|doing| doing.steps.last()).map(|(step, _)| step.number);
-        let step = step.filter(|_| command.late.is_none());
+        let steps = actor.as_ref().map_or(&[][..], |doing| &doing.steps);
+        if steps.last().is_some_and(|(step, _)| step.verb == Verb::Redis) {
+            self.drafts.raw.extend(command.effects.iter().filter_map(token));
+        }
+        let mut steps = steps.iter().rev().map(|(step, _)| step.number);
+        let (step, around) = match command.late {
+            None => (steps.next(), steps.next()),
+            Some(_) => (None, None),
+        };
         let mut commands = Vec::new();
         if let Some(doing) = actor {
             let name = name(&command.text);
-            if doing.commands.last() != Some(&name) {
+            if !doing.commands.contains(&name) {
                 doing.commands.push(name);
             }
             if !changed.is_empty() {
@@ -216,10 +234,8 @@ impl<'a> Reader<'a> {
             let of_lock = command.effects.iter().filter(|effect| effect.lock == *lock);
             let changes = of_lock.map(|effect| Deed::Change(&effect.change));
             let state = self.states.of(*lock);
-            let last = self.drafts.all.last_mut().filter(|last| {
-                (last.actor, last.lock) == (event.actor, *lock)
-                    && step.is_some()
-                    && (last.step == step || last.is_open)
+            let last = self.drafts.last_of(*lock).filter(|last| {
+                last.actor == event.actor && step.is_some() && last.is_of(step, around)
             });
             let commands = commands.clone();
             match (last, before.iter().find(|draft| draft.lock == *lock)) {
@@ -248,22 +264,31 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether a step of an actor failed so since then.
+    fn is_said(&self, actor: Option<usize>, failure: &Failure, since: u64) -> bool {
+        let failures = actor.and_then(|actor| Some(&self.doing.get(actor)?.failures));
+        failures.is_some_and(|all| {
+            all.iter().any(|(it, at)| *at > since && it.message == failure.message)
+        })
+    }
+
     /// A step ended.
     fn end(&mut self, event: &'a Event, operation: &'a Operation, failure: Option<&'a Failure>) {
         let Some(actor) = event.actor else { return };
         let Some(doing) = self.doing.get_mut(actor) else { return };
         let Some((begun, order)) = doing.steps.pop() else { return };
         let commands = std::mem::take(&mut doing.commands);
+        let around = doing.steps.last().map(|(step, _)| step.number);
+        let overwritten = operation.write.filter(|it| it.replaced != it.based_on);
         if let Some(name) = begun.name.as_deref() {
             let ended = event.moment.order;
             self.drafts.spans.push(Span { name, actor, begun: order, ended });
         }
         // A step that fails because one in it failed has no row of its own.
-        let is_known = |(last, at): (&Failure, u64)| {
-            at > order && failure.is_some_and(|it| it.message == last.message)
-        };
-        let is_said = doing.failure.is_some_and(is_known);
-        doing.failure = failure.map(|it| (it, event.moment.order)).or(doing.failure);
+        let is_said = failure.is_some_and(|it| self.is_said(Some(actor), it, order));
+        if let Some((doing, failure)) = self.doing.get_mut(actor).zip(failure) {
+            doing.failures.push((failure, event.moment.order));
+        }
         let shows = if failure.is_some() { !is_said } else { is_shown(&begun.verb) };
         if !shows {
             return;
@@ -272,10 +297,9 @@ impl<'a> Reader<'a> {
         let state = self.states.of(lock);
         let step = Some(operation.number);
         let is_write = begun.verb == Verb::Dump && failure.is_none();
-        let last = self.drafts.all.last_mut().filter(|last| {
-            (last.actor, last.lock) == (Some(actor), lock)
-                && last.failure.is_none()
-                && (last.step == step || last.is_open && failure.is_none())
+        let last = self.drafts.last_of(lock).filter(|last| {
+            let around = around.filter(|_| failure.is_none());
+            last.actor == Some(actor) && last.failure.is_none() && last.is_of(step, around)
         });
         let deed = Deed::Step(&begun.verb);
         match last {
@@ -283,13 +307,16 @@ impl<'a> Reader<'a> {
                 last.deeds.retain(|deed| matches!(deed, Deed::Step(_)));
                 last.go_on(event, step, state, vec![deed], commands);
                 last.failure = failure;
+                last.overwritten = overwritten.map(|it| it.replaced);
             }
             None => {
                 let mut draft = self.draft(event, Some(actor), lock);
                 // What the step saw is known by then.
                 draft.first = order;
                 (draft.deeds, draft.commands) = (vec![deed], commands);
-                (draft.failure, draft.step, draft.is_open) = (failure, step, is_write);
+                (draft.failure, draft.step) = (failure, step);
+                draft.goes_on_in = around.filter(|_| is_write);
+                draft.overwritten = overwritten.map(|it| it.replaced);
                 draft.is_rest = self.has_row(Some(actor), step);
                 self.drafts.all.push(draft);
             }
@@ -307,11 +334,35 @@ impl<'a> Draft<'a> {
         deeds: Vec<Deed<'a>>,
         commands: Vec<&'a str>,
     ) {
-        (self.last, self.at) = (event.moment.order, event.moment.at);
+        self.last = event.moment.order;
         (self.step, self.state) = (step, state);
-        self.is_open = false;
+        self.goes_on_in = None;
         self.deeds.extend(deeds);
-        self.commands.extend(commands);
+        for name in commands {
+            if !self.commands.contains(&name) {
+                self.commands.push(name);
+            }
+        }
+    }
+
+    /// Whether this step's events belong into the row.
+    fn is_of(&self, step: Option<usize>, around: Option<usize>) -> bool {
+        self.step == step || around.is_some() && self.goes_on_in == around
+    }
+
+    /// Whether the row itself shows that something is wrong, and not only that a step goes on.
+    pub fn is_telling(&self) -> bool {
+        let is_note = |deed: &Deed<'_>| match deed {
+            Deed::Change(_) => true,
+            Deed::Fault(_) => self.actor.is_some(),
+            Deed::Step(_) | Deed::Expired(_) | Deed::End => false,
+        };
+        !self.deeds.iter().any(is_note)
+    }
+
+    /// Whether it says how the actor ended.
+    pub fn is_end(&self) -> bool {
+        self.deeds.contains(&Deed::End)
     }
 
     /// Whether the actor crashed.
@@ -354,6 +405,14 @@ fn is_shown(verb: &Verb) -> bool {
         | Verb::CheckLock
         | Verb::Unseen
         | Verb::Other(_) => false,
+    }
+}
+
+/// The token that a command put into the lock key.
+fn token(effect: &Effect) -> Option<&str> {
+    match &effect.change {
+        Change::Took { token, .. } | Change::Overwrote { token, .. } => Some(token),
+        _ => None,
     }
 }
 

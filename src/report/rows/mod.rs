@@ -13,7 +13,7 @@ use lock_history::history::History;
 use lock_lab::runtime::{LabelledSnapshot, Outcome, Remembered};
 use lock_lab::scenario::Plan;
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 /// What one event changed, and how things stand after it.
@@ -80,6 +80,18 @@ pub enum LocalToken {
     Unknown,
 }
 
+impl LocalToken {
+    /// The word that reports use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Held => "held",
+            Self::Stale => "stale",
+            Self::Unknown => "kept",
+        }
+    }
+}
+
 /// What rows are made from.
 struct Source<'a> {
     plan: &'a Plan,
@@ -91,6 +103,8 @@ struct Source<'a> {
     tokens: Vec<String>,
     /// Whose acquisition each token is.
     owners: HashMap<String, usize>,
+    /// The tokens that raw commands put into lock keys.
+    raw: BTreeSet<&'a str>,
     /// Whether no other client can have changed a lock meanwhile.
     is_exclusive: bool,
 }
@@ -104,7 +118,7 @@ pub(super) fn rows(plan: &Plan, outcome: &Outcome, is_exclusive: bool) -> Vec<Ev
             owners.entry(tenure.token.clone()).or_insert(actor);
         }
     }
-    let source = Source {
+    let mut source = Source {
         plan,
         history: &outcome.history,
         snapshots: &outcome.snapshots,
@@ -112,9 +126,11 @@ pub(super) fn rows(plan: &Plan, outcome: &Outcome, is_exclusive: bool) -> Vec<Ev
         beliefs: possessions.beliefs,
         tokens: possessions.tenures.into_iter().map(|tenure| tenure.token).collect(),
         owners,
+        raw: BTreeSet::new(),
         is_exclusive,
     };
-    let drafts = Drafts::read(&source);
+    let mut drafts = Drafts::read(&source);
+    source.raw = std::mem::take(&mut drafts.raw);
     let moment = moment(&source, &drafts);
     let row = |(position, draft): (usize, &Draft<'_>)| EventRow {
         is_moment: moment == Some(position),
@@ -124,27 +140,26 @@ pub(super) fn rows(plan: &Plan, outcome: &Outcome, is_exclusive: bool) -> Vec<Ev
 }
 
 /// The row that the scenario is about. Of those made while the step lasted that it names: the first of its actor
-/// that failed or is not consistent, or else the first such one of any actor, or else the last of its own. If
-/// there is none, the next row.
+/// that failed or is not consistent, or else the first such one of any actor, or else the last of its own. Where
+/// the step was not reached: the last row that failed or is not consistent, or else the last.
 fn moment(source: &Source<'_>, drafts: &Drafts<'_>) -> Option<usize> {
     let name = source.plan.moment.as_deref()?;
     let spans: Vec<_> = drafts.spans.iter().filter(|span| span.name == name).collect();
     let is_odd = |draft: &Draft<'_>| {
-        draft.failure.is_some() || source.row(draft).states_consistent == Some(false)
+        let consistent = || source.row(draft).states_consistent;
+        draft.is_telling() && (draft.failure.is_some() || consistent() == Some(false))
     };
-    let numbered = || drafts.all.iter().enumerate();
+    let is_its = |draft: &Draft<'_>| spans.iter().any(|span| Some(span.actor) == draft.actor);
     let during = |draft: &Draft<'_>| {
-        spans.iter().any(|span| span.begun <= draft.last && draft.first <= span.ended)
+        let lasts = spans.iter().any(|span| (span.begun..=span.ended).contains(&draft.last));
+        lasts || draft.is_end() && is_its(draft)
     };
-    let own = |draft: &Draft<'_>| {
-        during(draft) && spans.iter().any(|span| Some(span.actor) == draft.actor)
-    };
-    let odd = numbered().find(|(_, draft)| own(draft) && is_odd(draft));
-    let odd = odd.or_else(|| numbered().find(|(_, draft)| during(draft) && is_odd(draft)));
-    let odd = odd.or_else(|| numbered().rfind(|(_, draft)| own(draft)));
-    let begun = spans.iter().map(|span| span.begun).min()?;
-    let found = odd.or_else(|| numbered().find(|(_, draft)| draft.last >= begun));
-    found.map(|(position, _)| position)
+    let own = |draft: &Draft<'_>| during(draft) && is_its(draft);
+    let all = &drafts.all;
+    let odd = all.iter().position(|draft| own(draft) && is_odd(draft));
+    let odd = odd.or_else(|| all.iter().position(|draft| during(draft) && is_odd(draft)));
+    let its = odd.or_else(|| all.iter().rposition(own));
+    its.or_else(|| all.iter().rposition(is_odd)).or(all.len().checked_sub(1))
 }
 
 impl<'a> Source<'a> {

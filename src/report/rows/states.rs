@@ -57,9 +57,7 @@ fn believers(source: &Source<'_>, draft: &Draft<'_>, key: Key<'_>) -> Vec<(usize
 fn local_token(source: &Source<'_>, draft: &Draft<'_>, key: Key<'_>) -> Option<LocalToken> {
     let actor = draft.actor?;
     let is_it = |it: &&lock_lab::runtime::Remembered| {
-        it.actor == actor
-            && it.lock == draft.lock
-            && (draft.first..=draft.last).contains(&it.order)
+        it.actor == actor && it.lock == draft.lock && (draft.first..=draft.last).contains(&it.order)
     };
     let remembered = source.remembered.iter().rfind(is_it)?;
     Some(match (&remembered.token, key) {

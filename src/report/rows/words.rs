@@ -13,7 +13,7 @@ pub(super) fn did(source: &Source<'_>, draft: &Draft<'_>) -> String {
     for deed in &draft.deeds {
         let word = match deed {
             Deed::Expired(token) => expired(source, token.unwrap_or_default()),
-            Deed::Fault(what) => (*what).to_owned(),
+            Deed::Fault(what) => fault(source, draft, what),
             Deed::End => "fails".into(),
             Deed::Change(change) => changed(source, draft, change),
             Deed::Step(verb) => step(source, draft, verb),
@@ -23,6 +23,14 @@ pub(super) fn did(source: &Source<'_>, draft: &Draft<'_>) -> String {
         }
     }
     words.join(", ")
+}
+
+/// A fault, without the lock's key.
+fn fault(source: &Source<'_>, draft: &Draft<'_>, what: &str) -> String {
+    match source.history.head.locks.get(draft.lock) {
+        Some(key) => what.replace(&format!("{key:?}"), "the lock"),
+        None => what.to_owned(),
+    }
 }
 
 fn expired(source: &Source<'_>, token: &str) -> String {
@@ -77,6 +85,8 @@ fn step(source: &Source<'_>, draft: &Draft<'_>, verb: &Verb) -> String {
             (Verb::Dump, _) => "write refused".into(),
             (Verb::Release | Verb::ForceRelease, _) => "release refused".into(),
             (Verb::Extend, _) => "extension refused".into(),
+            (Verb::Sees, _) => "sees another count".into(),
+            (Verb::Cached, _) => "finds another cache".into(),
             (verb, _) => format!("{} fails", verb.word().replace('_', " ")),
         };
     }
@@ -91,6 +101,7 @@ fn step(source: &Source<'_>, draft: &Draft<'_>, verb: &Verb) -> String {
         }
         Verb::Release => "releases",
         Verb::ForceRelease => "releases by force",
+        Verb::Dump if draft.overwritten.is_some() => "overwrites the file",
         Verb::Dump => "writes the file",
         Verb::ForgetToken => "forgets its token",
         Verb::ReplaceToken => "replaces the token",
@@ -103,7 +114,9 @@ fn step(source: &Source<'_>, draft: &Draft<'_>, verb: &Verb) -> String {
         Verb::Cached => "checks the cache",
         Verb::Crash => "crashes",
         Verb::Redis if is_gone => return deletes(source, draft),
-        Verb::Redis if draft.state.key != draft.before.key => return overwrites_or_sets(source, draft),
+        Verb::Redis if draft.state.key != draft.before.key => {
+            return overwrites_or_sets(source, draft);
+        }
         Verb::Redis if draft.state.flag != draft.before.flag => "sets the flag",
         Verb::Redis => "sends a command",
         Verb::Locked
@@ -147,6 +160,9 @@ pub(super) fn explain(
             _ => format!("\"{}\"", failure.message),
         });
     }
+    if let Some(revision) = draft.overwritten {
+        said.push(format!("revision {revision} is lost, it was never read"));
+    }
     let wrong = wrong(source, draft, state);
     let is_known = state.key != Key::Unknown && state.flag.is_some();
     let consistent = match wrong.is_empty() {
@@ -156,7 +172,7 @@ pub(super) fn explain(
     };
     said.extend(wrong);
     if said.is_empty() {
-        said.push(agreed(state, consistent));
+        said.push(agreed(consistent));
     }
     (consistent, said.join("; "))
 }
@@ -173,13 +189,18 @@ fn holder(source: &Source<'_>, state: &Standing<'_>) -> String {
 }
 
 /// What agrees.
-fn agreed(state: &Standing<'_>, consistent: Option<bool>) -> String {
-    match (consistent, state.local_token) {
-        (Some(_), Some(LocalToken::Held)) => "consistent, token held".into(),
-        (Some(_), _) => "consistent".into(),
-        (None, Some(LocalToken::Held)) => "token held".into(),
-        (None, _) => "unknown".into(),
-    }
+fn agreed(consistent: Option<bool>) -> String {
+    if consistent.is_some() { "consistent" } else { "not all of it was seen" }.into()
+}
+
+/// Whether an actor of the run put the lock there, and none believes so or comes to believe so.
+fn is_orphaned(source: &Source<'_>, draft: &Draft<'_>, key: Key<'_>) -> bool {
+    let Key::Held(Some(token), _) = key else { return false };
+    let comes = source.beliefs.iter().any(|belief| {
+        let its = belief.tenure.and_then(|tenure| source.tokens.get(tenure));
+        its.is_some_and(|its| its == token) && belief.from.order > draft.last
+    });
+    source.owners.contains_key(token) && !source.raw.contains(token) && !comes
 }
 
 /// What doesn't agree.
@@ -189,11 +210,11 @@ fn wrong(source: &Source<'_>, draft: &Draft<'_>, state: &Standing<'_>) -> Vec<St
     match mistaken.as_slice() {
         [] => {}
         [(actor, _)] => {
-            wrong.push(format!("{} still believes it holds it", source.actor(*actor)));
+            wrong.push(format!("{} still believes it holds the lock", source.actor(*actor)));
         }
         many => {
             let actors = count(many.len(), "actor", "actors");
-            wrong.push(format!("{actors} still believe they hold it"));
+            wrong.push(format!("{actors} still believe they hold the lock"));
         }
     }
     let is_held = match state.key {
@@ -204,15 +225,16 @@ fn wrong(source: &Source<'_>, draft: &Draft<'_>, state: &Standing<'_>) -> Vec<St
     if let (Some(held), Some(flag)) = (is_held, state.flag)
         && held != flag
     {
-        wrong.push(if flag { "flag without a lock" } else { "lock without a flag" }.to_owned());
+        wrong.push(
+            if flag { "the flag is set without a lock" } else { "the flag is not set" }.to_owned(),
+        );
     }
     if state.local_token == Some(LocalToken::Stale) && mistaken.is_empty() {
         let actor = draft.actor.map(|actor| source.actor(actor)).unwrap_or_default();
         wrong.push(format!("{actor} keeps the token of a lost lock"));
     }
-    let is_acquiring = draft.deeds.iter().any(|deed| matches!(deed, Deed::Change(_)));
-    if is_held == Some(true) && state.believers.is_empty() && !is_acquiring && wrong.is_empty() {
-        wrong.push("no actor believes it holds it".to_owned());
+    if wrong.is_empty() && state.believers.is_empty() && is_orphaned(source, draft, state.key) {
+        wrong.push("no actor knows it holds the lock".to_owned());
     }
     wrong
 }

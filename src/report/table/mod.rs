@@ -243,7 +243,7 @@ fn summary(summary: &Summary, clock: &str) -> String {
     if clock == "virtual" {
         line.push_str(" (virtual)");
     }
-    if let Some(skew) = summary.start_skew_us {
+    if let Some(skew) = summary.start_skew_us.filter(|_| clock != "virtual") {
         line.push_str(&format!("; start skew {}", duration(skew / 1000.0)));
     }
     line

@@ -2,15 +2,16 @@
 
 use super::grid::{Page, Tone, cell, columns};
 use crate::report::wording::{count, ttl_left};
-use crate::report::{EventRow, KeyState, escape};
+use crate::report::{EventRow, KeyState, LocalToken, escape};
+use comfy_table::Cell;
 use std::collections::BTreeSet;
 
 /// The most lines that are shown, unless all are.
-const MOST: usize = 14;
+const MOST: usize = 10;
 /// Of more: how many at the beginning, before the moment of the race, after it, and at the end.
-const FEW: [usize; 4] = [2, 4, 4, 2];
-/// The least width at which the last column can be read.
-const LAST: usize = 16;
+const FEW: [usize; 4] = [1, 3, 3, 1];
+/// What is said of a row in which nothing is odd.
+const AGREES: &str = "consistent";
 /// Spaces between two columns.
 const BETWEEN: usize = 2;
 
@@ -20,18 +21,21 @@ struct Column {
     name: &'static str,
     /// The most that it takes on a page that wraps. The last one takes the rest.
     widest: usize,
+    /// What it can be narrowed to where there is no room for that.
+    least: usize,
     /// Whether its values need its name where there is no header.
     is_named: bool,
 }
 
-const COLUMNS: [Column; 7] = [
-    Column { name: "  Time", widest: 10, is_named: false },
-    Column { name: "Actor", widest: 15, is_named: false },
-    Column { name: "Lock", widest: 10, is_named: false },
-    Column { name: "Does", widest: 23, is_named: false },
-    Column { name: "Key", widest: 20, is_named: true },
-    Column { name: "Flag", widest: 7, is_named: true },
-    Column { name: "State", widest: usize::MAX, is_named: false },
+const COLUMNS: [Column; 8] = [
+    Column { name: "  Time", widest: 10, least: 10, is_named: false },
+    Column { name: "Actor", widest: 15, least: 12, is_named: false },
+    Column { name: "Lock", widest: 8, least: 8, is_named: false },
+    Column { name: "Does", widest: 22, least: 15, is_named: false },
+    Column { name: "Key", widest: 16, least: 11, is_named: true },
+    Column { name: "Flag", widest: 7, least: 7, is_named: true },
+    Column { name: "Token", widest: 5, least: 5, is_named: true },
+    Column { name: "State", widest: usize::MAX, least: 1, is_named: false },
 ];
 /// The position of the lock, which is left out where there is only one.
 const LOCK: usize = 2;
@@ -77,27 +81,53 @@ pub(super) fn write(rows: &[EventRow], all: bool, page: &mut Page) {
     print(&columns, table, page);
 }
 
-/// Draws it: as a table, or on a narrow page as a list.
+/// Draws it. Where lines are wrapped, what is odd goes below its row.
 fn print(header: &[Column], table: Vec<Texts>, page: &mut Page) {
     let widest = |(position, column): (usize, &Column)| {
         let texts = table.iter().filter_map(|row| Some(columns(&row.get(position)?.0)));
         texts.chain([column.name.len()]).max().unwrap_or_default().min(column.widest)
     };
-    let widths: Vec<usize> = header.iter().enumerate().map(widest).collect();
-    let fixed = widths.split_last().map_or(&[][..], |(_, fixed)| fixed);
-    let taken: usize = fixed.iter().map(|width| width + BETWEEN).sum();
-    let wraps = page.style.width < u16::MAX;
-    if wraps && usize::from(page.style.width) < taken + LAST {
+    if page.style.width == u16::MAX {
+        let mut grid = page.grid();
+        grid.header(&header.iter().map(|column| column.name).collect::<Vec<_>>());
+        table.into_iter().for_each(|row| grid.row(row.into_iter().map(cells)));
+        return page.print(grid);
+    }
+    let fixed = header.split_last().map_or(&[][..], |(_, fixed)| fixed);
+    let mut widths: Vec<usize> = fixed.iter().enumerate().map(widest).collect();
+    let taken: usize = widths.iter().map(|width| width + BETWEEN).sum();
+    let mut over = taken.saturating_sub(usize::from(page.style.width) + BETWEEN);
+    for (width, column) in widths.iter_mut().zip(fixed) {
+        let less = width.saturating_sub(column.least).min(over);
+        (*width, over) = (*width - less, over - less);
+    }
+    if over > 0 {
         return list(header, table, page);
     }
-    let mut grid = page.grid();
-    grid.header(&header.iter().map(|column| column.name).collect::<Vec<_>>());
-    for (position, width) in fixed.iter().enumerate().filter(|_| wraps) {
-        grid.fixed(position, *width);
+    let names = fixed.iter().map(|column| (column.name.to_owned(), Tone::Quiet));
+    row(names.collect(), &widths, page);
+    for mut texts in table {
+        let below = texts.pop().filter(|(text, _)| !text.is_empty() && text != AGREES);
+        row(texts, &widths, page);
+        if let Some(below) = below {
+            let mut grid = page.grid();
+            let indent = widths.first().copied().unwrap_or_default();
+            grid.fixed(0, indent);
+            grid.row([cell("", Tone::Plain), cells(below)]);
+            page.print(grid);
+        }
     }
-    let cells = |row: Texts| row.into_iter().map(|(text, tone)| cell(text, tone));
-    table.into_iter().for_each(|row| grid.row(cells(row)));
+}
+
+fn row(texts: Texts, widths: &[usize], page: &mut Page) {
+    let mut grid = page.grid();
+    widths.iter().enumerate().for_each(|(position, width)| grid.fixed(position, *width));
+    grid.row(texts.into_iter().map(cells));
     page.print(grid);
+}
+
+fn cells((text, tone): (String, Tone)) -> Cell {
+    cell(text, tone)
 }
 
 /// Each row as two cells: when, and all the rest.
@@ -105,11 +135,11 @@ fn list(header: &[Column], table: Vec<Texts>, page: &mut Page) {
     page.rows(table.into_iter().map(|row| {
         let tone = row.last().map_or(Tone::Quiet, |(_, tone)| *tone);
         let mut texts = header.iter().zip(row);
-        let (when, its) = texts.next().map_or((String::new(), Tone::Plain), |(_, text)| text);
+        let when = texts.next().map_or_else(|| cell("", Tone::Plain), |(_, text)| cells(text));
         let said = texts.filter(|(_, (text, _))| !text.is_empty()).map(|(column, (text, _))| {
             if column.is_named { format!("{} {text}", column.name.to_lowercase()) } else { text }
         });
-        [cell(when, its), cell(said.collect::<Vec<_>>().join(", "), tone)]
+        [when, cell(said.collect::<Vec<_>>().join(", "), tone)]
     }));
 }
 
@@ -184,6 +214,7 @@ impl Line<'_> {
             (self.did(), strong),
             (key(row), Tone::Plain),
             (row.flag.map_or("unknown".into(), |flag| flag.to_string()), Tone::Plain),
+            (row.local_token.map_or("-", LocalToken::word).to_owned(), Tone::Plain),
             (escape(&row.explanation), tone),
         ]
     }

@@ -44,7 +44,11 @@ const GRACE: u64 = 1_000_000;
 
 /// The states of all locks, event after event.
 #[derive(Debug, Clone)]
-pub struct LockStates<'a>(Vec<Line<'a>>);
+pub struct LockStates<'a> {
+    lines: Vec<Line<'a>>,
+    /// By how much the server's clock jumped ahead. Lines have the times of the server.
+    ahead: u64,
+}
 
 /// One lock's state, and what its next events need.
 #[derive(Debug, Clone, Default)]
@@ -61,26 +65,44 @@ struct Line<'a> {
 impl<'a> LockStates<'a> {
     /// The states at the beginning.
     pub fn new(initial: impl IntoIterator<Item = LockState<'a>>) -> Self {
-        Self(initial.into_iter().map(|state| Line { state, ..Line::default() }).collect())
+        let lines = initial.into_iter().map(|state| Line { state, ..Line::default() });
+        Self { lines: lines.collect(), ahead: 0 }
     }
 
     /// A lock's state; unknown, if there is no such lock.
     pub fn of(&self, lock: usize) -> LockState<'a> {
-        self.0.get(lock).map(|line| line.state).unwrap_or_default()
+        let mut state = self.lines.get(lock).map(|line| line.state).unwrap_or_default();
+        if let Key::Held(_, Expiry::At(end)) = &mut state.key {
+            *end = end.saturating_sub(self.ahead);
+        }
+        state
     }
 
     /// The lease that expires next by itself, if that is surely over at this time: its lock, its end and its
     /// token. The lock is free from then on.
     pub fn expire_before(&mut self, at: u64) -> Option<(usize, u64, Option<&'a str>)> {
-        let leases = self.0.iter().enumerate().filter_map(|(lock, line)| match line.state.key {
-            Key::Held(token, Expiry::At(end)) if end.saturating_add(GRACE) <= at => Some((lock, end, token)),
+        let over = (0..self.lines.len()).filter_map(|lock| Some((lock, self.over(lock, at)?)));
+        let (lock, _) = over.min_by_key(|(_, end)| *end)?;
+        self.expire_of(lock, at)
+    }
+
+    /// The same of one lock.
+    pub fn expire_of(&mut self, lock: usize, at: u64) -> Option<(usize, u64, Option<&'a str>)> {
+        let end = self.over(lock, at)?.saturating_sub(self.ahead);
+        let line = self.lines.get_mut(lock)?;
+        let Key::Held(token, _) = std::mem::replace(&mut line.state.key, Key::Free) else {
+            return None;
+        };
+        Some((lock, end, token))
+    }
+
+    /// The end of a lock's lease by the server's clock, if that is surely over at this time.
+    fn over(&self, lock: usize, at: u64) -> Option<u64> {
+        let now = at.saturating_add(self.ahead);
+        match self.lines.get(lock)?.state.key {
+            Key::Held(_, Expiry::At(end)) if end.saturating_add(GRACE) <= now => Some(end),
             _ => None,
-        });
-        let next = leases.min_by_key(|(_, end, _)| *end)?;
-        if let Some(line) = self.0.get_mut(next.0) {
-            line.state.key = Key::Free;
         }
-        Some(next)
     }
 
     /// Takes in the next event; gives the locks whose key or flag it changed.
@@ -88,19 +110,19 @@ impl<'a> LockStates<'a> {
         let (sent, effects) = match &event.kind {
             EventKind::Command(Command { sent, effects, .. }) => (*sent, effects),
             EventKind::Fault { effects, is_restart, clock_jump, .. } => {
-                for line in self.0.iter_mut().filter(|_| *is_restart) {
+                for line in self.lines.iter_mut().filter(|_| *is_restart) {
                     (line.state.key, line.state.flag) = (Key::Free, Some(false));
                     line.see(event.moment);
                 }
-                self.0.iter_mut().for_each(|line| line.jump(clock_jump.unwrap_or_default()));
+                self.ahead = self.ahead.saturating_add(clock_jump.unwrap_or_default());
                 (event.moment, effects)
             }
             _ => return Vec::new(),
         };
         let mut changed = Vec::new();
         for Effect { lock, change } in effects {
-            let Some(line) = self.0.get_mut(*lock) else { continue };
-            if line.read(change, sent, event.moment) && !changed.contains(lock) {
+            let Some(line) = self.lines.get_mut(*lock) else { continue };
+            if line.read(change, sent, event.moment, self.ahead) && !changed.contains(lock) {
                 changed.push(*lock);
             }
         }
@@ -114,21 +136,14 @@ impl<'a> Line<'a> {
         (self.changed, self.flagged) = (moment, moment);
     }
 
-    /// The server's clock jumped ahead by this time.
-    fn jump(&mut self, by: u64) {
-        if let Key::Held(token, Expiry::At(end)) = self.state.key {
-            self.state.key = Key::Held(token, Expiry::At(end.saturating_sub(by)));
-        }
-    }
-
     /// Takes in what a command or a fault did; says whether that changed key or flag.
-    fn read(&mut self, change: &'a Change, sent: Moment, received: Moment) -> bool {
+    fn read(&mut self, change: &'a Change, sent: Moment, received: Moment, ahead: u64) -> bool {
         let before = self.state;
         // Of two commands that overlap in time, either may have run first.
         let overlaps = sent.order < self.changed.order;
         let until = |lease: u64| match lease {
             NO_END.. => Expiry::Never,
-            _ => Expiry::At(received.at.saturating_add(lease)),
+            _ => Expiry::At(received.at.saturating_add(ahead).saturating_add(lease)),
         };
         let ends = |lease: &Option<u64>| lease.map_or(Expiry::Never, until);
         match (change, before.key) {
@@ -169,9 +184,7 @@ impl<'a> Line<'a> {
             (Change::Refused, Key::Held(..)) => self.state.key_seen = received.order,
             (Change::Refused, _) => self.found(Key::Held(None, Expiry::Unknown), received),
             (Change::Saw { token: None }, _) => self.found(Key::Free, received),
-            (Change::Saw { token: Some(token) }, Key::Held(known, _))
-                if known == some(token) =>
-            {
+            (Change::Saw { token: Some(token) }, Key::Held(known, _)) if known == some(token) => {
                 self.state.key_seen = received.order;
             }
             (Change::Saw { token: Some(token) }, _) => {
