@@ -117,7 +117,7 @@ fn a_broken_file_is_said_with_its_place_and_stops_no_other() {
         let lines: Vec<_> = ended.stdout.lines().collect();
         assert!(lines[2].starts_with("own/a_broken.toml  -         NOT READ"), "{lines:#?}");
         assert!(lines[3].starts_with("own/b_good.toml    legacy    expected"), "{lines:#?}");
-        assert_eq!(*lines.last().unwrap(), "FAILED: of 2 scenarios, 1 not run.");
+        assert_eq!(*lines.last().unwrap(), "FAILED: 1 of 2 scenario files could not be read.");
     }
     let json = program(&place, &["run", "own", "--virtual", "--format=json"]).json();
     assert_eq!(json["schema"], "nodb-trigger/runs/v1");
@@ -436,7 +436,7 @@ fn repetition_counts_what_came_and_shows_the_run_that_its_seed_repeats() {
     assert!(found_in["count"].as_u64().unwrap() >= 1 && found_in["first_seed"].is_u64(), "{json}");
     let table = program(&place, &found);
     fits(&table);
-    for part in ["What came", "First seed", "found foreign_release", "--virtual --seed "] {
+    for part in ["Outcome", "First seed", "found foreign_release", "--virtual --seed "] {
         assert!(table.stdout.contains(part), "no {part:?} in {}", table.stdout);
     }
 }

@@ -139,7 +139,8 @@ impl<'a> Reader<'a> {
             }
             EventKind::Command(command) => self.command(event, command),
             EventKind::Fault { what, lease_of, effects, .. } => {
-                let lock = effects.first().map_or(0, |effect| effect.lock);
+                let effect = effects.first().map(|effect| effect.lock);
+                let lock = effect.unwrap_or_else(|| self.lock_of(event.actor));
                 let mut draft = self.draft(event, event.actor, lock);
                 let expired = match draft.before.key {
                     Key::Held(token, _) => Deed::Expired(token),
@@ -177,8 +178,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The lock of an actor's last row.
+    /// The lock of the step that an actor is in, or else of its last row.
     fn lock_of(&self, actor: Option<usize>) -> usize {
+        let doing = actor.and_then(|actor| self.doing.get(actor));
+        let step = doing.and_then(|doing| doing.steps.iter().rev().find_map(|(step, _)| step.lock));
+        if let Some(lock) = step {
+            return lock;
+        }
         let last = self.drafts.all.iter().rfind(|draft| draft.actor == actor);
         last.map_or(0, |draft| draft.lock)
     }

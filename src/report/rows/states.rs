@@ -53,11 +53,12 @@ fn believers(source: &Source<'_>, draft: &Draft<'_>, key: Key<'_>) -> Vec<(usize
     source.beliefs.iter().filter(is_now).map(believes).collect()
 }
 
-/// What the row's actor remembered at the end of the row's last step.
+/// What the row's actor remembered at the end of the row's last step, or of its own last step.
 fn local_token(source: &Source<'_>, draft: &Draft<'_>, key: Key<'_>) -> Option<LocalToken> {
     let actor = draft.actor?;
+    let from = if draft.is_end() { 0 } else { draft.first };
     let is_it = |it: &&lock_lab::runtime::Remembered| {
-        it.actor == actor && it.lock == draft.lock && (draft.first..=draft.last).contains(&it.order)
+        it.actor == actor && it.lock == draft.lock && (from..=draft.last).contains(&it.order)
     };
     let remembered = source.remembered.iter().rfind(is_it)?;
     Some(match (&remembered.token, key) {

@@ -12,6 +12,8 @@ const MOST: usize = 10;
 const FEW: [usize; 4] = [1, 3, 3, 1];
 /// What is said of a row in which nothing is odd.
 const AGREES: &str = "consistent";
+/// A longer word is broken.
+const LONGEST: usize = 30;
 /// Spaces between two columns.
 const BETWEEN: usize = 2;
 
@@ -84,8 +86,10 @@ pub(super) fn write(rows: &[EventRow], all: bool, page: &mut Page) {
 /// Draws it. Where lines are wrapped, what is odd goes below its row.
 fn print(header: &[Column], table: Vec<Texts>, page: &mut Page) {
     let widest = |(position, column): (usize, &Column)| {
-        let texts = table.iter().filter_map(|row| Some(columns(&row.get(position)?.0)));
-        texts.chain([column.name.len()]).max().unwrap_or_default().min(column.widest)
+        let texts = || table.iter().filter_map(|row| row.get(position));
+        let word = texts().map(longest_word).max().unwrap_or_default().min(LONGEST);
+        let widest = texts().map(|(text, _)| columns(text)).chain([column.name.len()]).max();
+        widest.unwrap_or_default().min(column.widest.max(word))
     };
     if page.style.width == u16::MAX {
         let mut grid = page.grid();
@@ -97,8 +101,10 @@ fn print(header: &[Column], table: Vec<Texts>, page: &mut Page) {
     let mut widths: Vec<usize> = fixed.iter().enumerate().map(widest).collect();
     let taken: usize = widths.iter().map(|width| width + BETWEEN).sum();
     let mut over = taken.saturating_sub(usize::from(page.style.width) + BETWEEN);
-    for (width, column) in widths.iter_mut().zip(fixed) {
-        let less = width.saturating_sub(column.least).min(over);
+    for (position, (width, column)) in widths.iter_mut().zip(fixed).enumerate() {
+        let words = table.iter().filter_map(|row| row.get(position)).map(longest_word);
+        let least = words.max().unwrap_or_default().max(column.least);
+        let less = width.saturating_sub(least).min(over);
         (*width, over) = (*width - less, over - less);
     }
     if over > 0 {
@@ -124,6 +130,11 @@ fn row(texts: Texts, widths: &[usize], page: &mut Page) {
     widths.iter().enumerate().for_each(|(position, width)| grid.fixed(position, *width));
     grid.row(texts.into_iter().map(cells));
     page.print(grid);
+}
+
+/// A word is not broken.
+fn longest_word((text, _): &(String, Tone)) -> usize {
+    text.split(' ').map(columns).max().unwrap_or_default()
 }
 
 fn cells((text, tone): (String, Tone)) -> Cell {

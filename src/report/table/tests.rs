@@ -90,7 +90,7 @@ fn drawn_runs(runs: &Runs, width: u16) -> String {
 fn golden_runs() {
     assert_golden("runs-80.txt", &drawn_runs(&several(), 80));
     let good = Runs(vec![Entry::Report(Box::new(samples::herd(10)))]);
-    assert!(drawn_runs(&good, 80).ends_with("AS EXPECTED: all 1 scenarios ended as expected.\n"));
+    assert!(drawn_runs(&good, 80).ends_with("AS EXPECTED: 1 scenario ended as expected.\n"));
 }
 
 #[test]

@@ -104,7 +104,7 @@ impl Expectation {
                     ([_, _, ..], Some(lock)) => format!(" of {lock}"),
                     _ => String::new(),
                 };
-                format!("operation_count on file{name} rises by {count}")
+                format!("changes saved in the file{name}: {count}")
             }
         }
     }

@@ -354,7 +354,8 @@ impl TaskBody<'_> {
             .copied()
             .unwrap_or_default();
         let seen = controller.operation_count().saturating_sub(before);
-        refused_unless(seen == count, || format!("sees {seen} operations and not {count}"))
+        let operations = if seen == 1 { "operation" } else { "operations" };
+        refused_unless(seen == count, || format!("sees {seen} {operations} and not {count}"))
     }
 
     fn cached(&mut self, lock: usize, expected: bool) -> Result<(), Failure> {
