@@ -13,8 +13,12 @@ use lock_lab::runtime::Limit;
 use proptest::prelude::*;
 
 fn drawn(report: &Report, width: u16, color: bool) -> String {
+    drawn_as(report, false, Style { width, color })
+}
+
+fn drawn_as(report: &Report, all: bool, style: Style) -> String {
     let mut bytes = Vec::new();
-    write(report, false, Style { width, color }, &mut bytes).unwrap();
+    write(report, all, style, &mut bytes).unwrap();
     String::from_utf8(bytes).unwrap()
 }
 
@@ -38,6 +42,10 @@ fn golden_herd() {
     assert_golden_report("herd-40.txt", &samples::herd(10), 40);
     assert_golden_report("herd-1000-80.txt", &samples::herd(1000), 80);
     assert_golden_report("herd-1000-40.txt", &samples::herd(1000), 40);
+    let whole = drawn_as(&samples::herd(10), true, Style::PLAIN);
+    assert_golden("herd-all-80.txt", &whole);
+    let unwrapped = drawn_as(&samples::herd(10), false, Style { width: u16::MAX, color: false });
+    assert_golden("herd-unwrapped.txt", &unwrapped);
 }
 
 #[test]
@@ -49,6 +57,7 @@ fn golden_orphan() {
 #[test]
 fn golden_hostile() {
     assert_golden_report("hostile-80.txt", &samples::hostile(), 80);
+    assert_golden("hostile-all-80.txt", &drawn_as(&samples::hostile(), true, Style::PLAIN));
 }
 
 #[test]

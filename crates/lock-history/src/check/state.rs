@@ -208,3 +208,80 @@ impl<'a> Line<'a> {
 fn some(token: &str) -> Option<&str> {
     Some(token).filter(|token| !token.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moment(order: u64) -> Moment {
+        Moment { order, at: order }
+    }
+
+    fn command(sent: u64, received: u64, change: Change) -> Event {
+        let effects = vec![Effect { lock: 0, change }];
+        let command = Command { sent: moment(sent), effects, ..Command::default() };
+        Event { moment: moment(received), actor: Some(0), kind: EventKind::Command(command) }
+    }
+
+    fn took(token: &str) -> Change {
+        Change::Took { token: token.into(), fence: None, lease: None }
+    }
+
+    /// The state after all of these events, from a free lock.
+    fn after(events: &[Event]) -> (Key<'_>, Option<bool>) {
+        let free = LockState { key: Key::Free, flag: Some(false), ..LockState::default() };
+        let mut states = LockStates::new([free]);
+        events.iter().for_each(|event| drop(states.apply(event)));
+        let state = states.of(0);
+        (state.key, state.flag)
+    }
+
+    #[test]
+    fn a_deletion_and_an_acquire_that_overlap_have_one_possible_order() {
+        let deleted = || Change::Deleted { token: None };
+        let held = Key::Held(Some("b"), Expiry::Never);
+        let first = command(1, 2, took("a"));
+        let replies = [first.clone(), command(3, 5, took("b")), command(4, 6, deleted())];
+        assert_eq!(after(&replies).0, held, "the reply to the acquire came first");
+        let replies = [first, command(4, 5, deleted()), command(3, 6, took("b"))];
+        assert_eq!(after(&replies).0, held, "the reply to the deletion came first");
+    }
+
+    #[test]
+    fn what_overlapping_commands_leave_is_unknown_until_it_is_seen() {
+        let overwrote = |token: &str| Change::Overwrote { token: token.into(), lease: None };
+        let mut events = vec![command(1, 4, overwrote("a")), command(2, 5, overwrote("b"))];
+        assert_eq!(after(&events).0, Key::Unknown);
+        events.push(command(6, 7, Change::Saw { token: Some("a".into()) }));
+        assert_eq!(after(&events).0, Key::Held(Some("a"), Expiry::Unknown));
+        let flagged = |locked| Change::Flagged { locked };
+        let mut events = vec![command(1, 4, flagged(true)), command(2, 5, flagged(false))];
+        assert_eq!(after(&events).1, None);
+        events.push(command(6, 7, flagged(true)));
+        assert_eq!(after(&events).1, Some(true));
+    }
+
+    #[test]
+    fn a_lease_is_over_when_its_last_millisecond_is() {
+        let lease = Some(5_000_000);
+        let took = Change::Took { token: "a".into(), fence: None, lease };
+        let events = [command(0, 0, took)];
+        let mut states = LockStates::new([LockState::default()]);
+        states.apply(&events[0]);
+        assert_eq!(states.expire_before(5_999_999), None);
+        assert_eq!(states.expire_before(6_000_000), Some((0, 5_000_000, Some("a"))));
+        assert_eq!(states.of(0).key, Key::Free);
+    }
+
+    #[test]
+    fn a_jump_of_the_clock_shortens_the_lease() {
+        let lease = Some(30_000_000_000);
+        let took = Change::Took { token: "a".into(), fence: None, lease };
+        let jump = EventKind::clock_jumped(String::new(), std::time::Duration::from_secs(20));
+        let jump = Event { moment: moment(2), actor: None, kind: jump };
+        let events = [command(0, 0, took), jump];
+        let mut states = LockStates::new([LockState::default()]);
+        events.iter().for_each(|event| drop(states.apply(event)));
+        assert_eq!(states.of(0).key, Key::Held(Some("a"), Expiry::At(10_000_000_000)));
+    }
+}
