@@ -104,7 +104,8 @@ fn the_environment_s_default_ttl_is_used_and_judged() {
 fn a_table_is_for_people_and_plain_where_nobody_sees_colours() {
     let place = Place::new();
     let table = |rest: &[&str]| {
-        Program::new(arguments(&["thundering_herd", "--virtual"], &place.run(), rest)).run()
+        let flags = arguments(&["thundering_herd", "--virtual"], &place.run(), rest);
+        Program::new(flags).env("COLUMNS", "80").run()
     };
     let plain = table(&[]);
     plain.exits(0);

@@ -22,6 +22,7 @@ fn said(row: &Value) -> Vec<String> {
     let commands = row["commands"].as_array().unwrap();
     said.extend(commands.iter().map(|name| name.as_str().unwrap().to_owned()));
     said.push(match row["key"].as_str().unwrap() {
+        "held" if row["ttl_ms"] == -1.0 => "TTL".into(),
         "held" => "left".into(),
         other => other.to_owned(),
     });

@@ -19,8 +19,9 @@ use std::time::Duration;
 /// where it can't be met.
 const NEVER_VIRTUAL: [&str; 2] = ["redis", "processes"];
 
-const VERBOSE: &str = "Show each Redis command and reply with its time on stderr, when it is over: \
-                       in between it would disturb the race";
+const VERBOSE: &str = "Show all rows, snapshots and expectations in the report, and on stderr each Redis \
+                       command and reply with its time. They come after the run: in between they \
+                       would disturb the race";
 
 /// What the user asked for: fire this scenario.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -69,7 +70,7 @@ pub struct RunArgs {
     pub jobs: Option<NonZeroUsize>,
     #[command(flatten)]
     pub report: ReportOptions,
-    /// Show each Redis command and reply afterwards
+    /// Show all of the report, and each Redis command
     #[arg(short, long, conflicts_with = "quiet", long_help = VERBOSE)]
     pub verbose: bool,
 }
@@ -237,7 +238,7 @@ pub struct OutputOptions {
     /// Draw what happened (.svg, .html; - draws it here)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = picture())]
     pub timeline: Option<Picture>,
-    /// Show each Redis command and reply afterwards
+    /// Show all of the report, and each Redis command
     #[arg(short, long, conflicts_with = "quiet", long_help = VERBOSE)]
     pub verbose: bool,
 }

@@ -220,6 +220,7 @@ impl<'a> Reader<'a> {
         if steps.last().is_some_and(|(step, _)| step.verb == Verb::Redis) {
             self.drafts.raw.extend(command.effects.iter().filter_map(token));
         }
+        let begun = steps.last().map(|(_, begun)| *begun);
         let mut steps = steps.iter().rev().map(|(step, _)| step.number);
         let (step, around) = match command.late {
             None => (steps.next(), steps.next()),
@@ -236,6 +237,9 @@ impl<'a> Reader<'a> {
             }
         }
         let is_rest = self.has_row(event.actor, step);
+        // The whole step has shown what is known, if all of it is in this row.
+        let begun = begun.filter(|_| !is_rest && command.late.is_none());
+        let first = begun.unwrap_or(event.moment.order);
         for lock in &changed {
             let of_lock = command.effects.iter().filter(|effect| effect.lock == *lock);
             let changes = of_lock.map(|effect| Deed::Change(&effect.change));
@@ -248,7 +252,15 @@ impl<'a> Reader<'a> {
                 (Some(last), _) => last.go_on(event, step, state, changes.collect(), commands),
                 (None, Some(empty)) => {
                     let deeds = changes.collect();
-                    self.drafts.all.push(Draft { deeds, commands, state, step, is_rest, ..*empty });
+                    self.drafts.all.push(Draft {
+                        first,
+                        deeds,
+                        commands,
+                        state,
+                        step,
+                        is_rest,
+                        ..*empty
+                    });
                     self.note_row(event.actor, step, next);
                 }
                 (None, None) => {}

@@ -4,7 +4,7 @@ use super::draft::{Deed, Draft};
 use super::states::Standing;
 use super::{LocalToken, Source};
 use crate::report::wording::count;
-use lock_history::check::Key;
+use lock_history::check::{Expiry, Key};
 use lock_history::history::{Change, FailureKind, Verb};
 
 /// What happened.
@@ -33,10 +33,12 @@ fn fault(source: &Source<'_>, draft: &Draft<'_>, what: &str) -> String {
     }
 }
 
+/// Where other clients may write, it is not seen whether a lease expires.
 fn expired(source: &Source<'_>, token: &str) -> String {
+    let expires = if source.is_exclusive { "expires" } else { "should be over" };
     match source.owner(token) {
-        Some(owner) => format!("{owner}'s lease expires"),
-        None => "lease expires".into(),
+        Some(owner) => format!("{owner}'s lease {expires}"),
+        None => format!("lease {expires}"),
     }
 }
 
@@ -141,7 +143,10 @@ fn step(source: &Source<'_>, draft: &Draft<'_>, verb: &Verb) -> String {
 /// What a raw command did to the key.
 fn overwrites_or_sets(source: &Source<'_>, draft: &Draft<'_>) -> String {
     match (draft.before.key, draft.state.key) {
-        (Key::Held(before, _), Key::Held(after, _)) if before == after => "sets the TTL".into(),
+        (Key::Held(before, _), Key::Held(after, end)) if before == after => match end {
+            Expiry::Never => "removes the TTL".into(),
+            Expiry::At(_) | Expiry::Unknown => "sets the TTL".into(),
+        },
         (Key::Held(..), _) => overwrites(source, draft),
         _ => "takes the key".into(),
     }

@@ -167,6 +167,10 @@ impl<'a> Line<'a> {
                 let expiry = lease.map_or(kept, until);
                 self.change(Key::Held(some(token), expiry), received);
             }
+            // A TTL of 0 deletes the key.
+            (Change::Extended { lease: 0 } | Change::Deleted { .. }, _) => {
+                self.change(Key::Free, received);
+            }
             (Change::Extended { lease }, key) => {
                 let token = match key {
                     Key::Held(token, _) => token,
@@ -174,7 +178,6 @@ impl<'a> Line<'a> {
                 };
                 self.change(Key::Held(token, until(*lease)), received);
             }
-            (Change::Deleted { .. }, _) => self.change(Key::Free, received),
             (Change::Flagged { locked }, _) => {
                 let is_sure = sent.order >= self.flagged.order || before.flag == Some(*locked);
                 self.state.flag = is_sure.then_some(*locked);
