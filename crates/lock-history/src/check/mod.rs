@@ -14,7 +14,7 @@
 //! `trace` says which step each event belongs to, `tenure` whose a lock was and until when,
 //! `beliefs` which actor thought so; each property is judged from these, in a file of its own. All
 //! of it takes time in proportion to the history's length (times its logarithm, where it sorts).
-//! `possession` shows the first two to code that draws them.
+//! `possession` shows the first two to code that draws them, and `state` what keys and flags hold.
 //!
 //! `monitor` judges the same event by event, with as little memory as that needs, where nothing
 //! overlaps: for the exploration of orderings.
