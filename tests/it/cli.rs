@@ -111,7 +111,7 @@ fn a_table_is_for_people_and_plain_where_nobody_sees_colours() {
     plain.exits(0);
     assert!(!plain.stdout.contains('\u{1b}'));
     for word in
-        ["embedded", "1/5 succeeded, 4 already locked, 0 errors", "--threads 5", "consistent"]
+        ["embedded", "1/5 succeeded, 4 already locked, 0 errors", "--threads 5", "owner thread_1"]
     {
         assert!(plain.stdout.contains(word), "no {word:?} in {}", plain.stdout);
     }
