@@ -17,7 +17,7 @@ pub(super) struct Draft<'a> {
     pub at: u64,
     pub actor: Option<usize>,
     pub lock: usize,
-    pub deeds: Vec<Deed<'a>>,
+    pub parts: Vec<Part<'a>>,
     /// The names of the commands.
     pub commands: Vec<&'a str>,
     pub failure: Option<&'a Failure>,
@@ -36,7 +36,7 @@ pub(super) struct Draft<'a> {
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Deed<'a> {
+pub(super) enum Part<'a> {
     /// A step of this verb is complete, or failed.
     Step(&'a Verb),
     /// A command changed the lock, and its step goes on.
@@ -143,14 +143,14 @@ impl<'a> Reader<'a> {
                 let lock = effect.unwrap_or_else(|| self.lock_of(event.actor));
                 let mut draft = self.draft(event, event.actor, lock);
                 let expired = match draft.before.key {
-                    Key::Held(token, _) => Deed::Expired(token),
-                    _ => Deed::Expired(None),
+                    Key::Held(token, _) => Part::Expired(token),
+                    _ => Part::Expired(None),
                 };
-                draft.deeds = vec![if lease_of.is_some() { expired } else { Deed::Fault(what) }];
+                draft.parts = vec![if lease_of.is_some() { expired } else { Part::Fault(what) }];
                 self.states.apply(event);
                 // The clock may have jumped over the end of the lease.
                 if let Some((_, _, token)) = self.states.expire_of(lock, event.moment.at) {
-                    draft.deeds.push(Deed::Expired(token));
+                    draft.parts.push(Part::Expired(token));
                 }
                 draft.state = self.states.of(lock);
                 self.drafts.all.push(draft);
@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
                 let is_new = |it: &&Failure| !self.is_said(event.actor, it, 0);
                 if let Some(failure) = failure.as_ref().filter(is_new) {
                     let mut draft = self.draft(event, event.actor, self.lock_of(event.actor));
-                    (draft.deeds, draft.failure) = (vec![Deed::End], Some(failure));
+                    (draft.parts, draft.failure) = (vec![Part::End], Some(failure));
                     self.drafts.all.push(draft);
                 }
             }
@@ -173,7 +173,7 @@ impl<'a> Reader<'a> {
         while let Some((lock, at, token)) = self.states.expire_before(before) {
             let mut draft = self.draft(event, None, lock);
             let last = self.drafts.all.last().map_or(0, |draft| draft.at);
-            (draft.at, draft.deeds) = (at.max(last), vec![Deed::Expired(token)]);
+            (draft.at, draft.parts) = (at.max(last), vec![Part::Expired(token)]);
             self.drafts.all.push(draft);
         }
     }
@@ -198,7 +198,7 @@ impl<'a> Reader<'a> {
             at: event.moment.at,
             actor,
             lock,
-            deeds: Vec::new(),
+            parts: Vec::new(),
             commands: Vec::new(),
             failure: None,
             before: state,
@@ -242,7 +242,7 @@ impl<'a> Reader<'a> {
         let first = begun.unwrap_or(event.moment.order);
         for lock in &changed {
             let of_lock = command.effects.iter().filter(|effect| effect.lock == *lock);
-            let changes = of_lock.map(|effect| Deed::Change(&effect.change));
+            let changes = of_lock.map(|effect| Part::Change(&effect.change));
             let state = self.states.of(*lock);
             let last = self.drafts.last_of(*lock).filter(|last| {
                 last.actor == event.actor && step.is_some() && last.is_of(step, around)
@@ -251,10 +251,10 @@ impl<'a> Reader<'a> {
             match (last, before.iter().find(|draft| draft.lock == *lock)) {
                 (Some(last), _) => last.go_on(event, step, state, changes.collect(), commands),
                 (None, Some(empty)) => {
-                    let deeds = changes.collect();
+                    let parts = changes.collect();
                     self.drafts.all.push(Draft {
                         first,
-                        deeds,
+                        parts,
                         commands,
                         state,
                         step,
@@ -319,11 +319,11 @@ impl<'a> Reader<'a> {
             let around = around.filter(|_| failure.is_none());
             last.actor == Some(actor) && last.failure.is_none() && last.is_of(step, around)
         });
-        let deed = Deed::Step(&begun.verb);
+        let part = Part::Step(&begun.verb);
         match last {
             Some(last) => {
-                last.deeds.retain(|deed| matches!(deed, Deed::Step(_)));
-                last.go_on(event, step, state, vec![deed], commands);
+                last.parts.retain(|part| matches!(part, Part::Step(_)));
+                last.go_on(event, step, state, vec![part], commands);
                 last.failure = failure;
                 last.overwritten = overwritten.map(|it| it.replaced);
             }
@@ -331,7 +331,7 @@ impl<'a> Reader<'a> {
                 let mut draft = self.draft(event, Some(actor), lock);
                 // What the step saw is known by then.
                 draft.first = order;
-                (draft.deeds, draft.commands) = (vec![deed], commands);
+                (draft.parts, draft.commands) = (vec![part], commands);
                 (draft.failure, draft.step) = (failure, step);
                 draft.goes_on_in = around.filter(|_| is_write);
                 draft.overwritten = overwritten.map(|it| it.replaced);
@@ -349,13 +349,13 @@ impl<'a> Draft<'a> {
         event: &Event,
         step: Option<usize>,
         state: LockState<'a>,
-        deeds: Vec<Deed<'a>>,
+        parts: Vec<Part<'a>>,
         commands: Vec<&'a str>,
     ) {
         self.last = event.moment.order;
         (self.step, self.state) = (step, state);
         self.goes_on_in = None;
-        self.deeds.extend(deeds);
+        self.parts.extend(parts);
         for name in commands {
             if !self.commands.contains(&name) {
                 self.commands.push(name);
@@ -370,17 +370,17 @@ impl<'a> Draft<'a> {
 
     /// Whether the row itself shows that something is wrong, and not only that a step goes on.
     pub fn is_telling(&self) -> bool {
-        let is_note = |deed: &Deed<'_>| match deed {
-            Deed::Change(_) => true,
-            Deed::Fault(_) => self.actor.is_some(),
-            Deed::Step(_) | Deed::Expired(_) | Deed::End => false,
+        let is_note = |part: &Part<'_>| match part {
+            Part::Change(_) => true,
+            Part::Fault(_) => self.actor.is_some(),
+            Part::Step(_) | Part::Expired(_) | Part::End => false,
         };
-        !self.deeds.iter().any(is_note)
+        !self.parts.iter().any(is_note)
     }
 
     /// Whether it says how the actor ended.
     pub fn is_end(&self) -> bool {
-        self.deeds.contains(&Deed::End)
+        self.parts.contains(&Part::End)
     }
 
     /// Whether the actor crashed.

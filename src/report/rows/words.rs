@@ -1,6 +1,6 @@
 //! A row in words.
 
-use super::draft::{Deed, Draft};
+use super::draft::{Draft, Part};
 use super::states::Standing;
 use super::{LocalToken, Source};
 use crate::report::wording::count;
@@ -10,13 +10,13 @@ use lock_history::history::{Change, FailureKind, Verb};
 /// What happened.
 pub(super) fn did(source: &Source<'_>, draft: &Draft<'_>) -> String {
     let mut words: Vec<String> = Vec::new();
-    for deed in &draft.deeds {
-        let word = match deed {
-            Deed::Expired(token) => expired(source, token.unwrap_or_default()),
-            Deed::Fault(what) => fault(source, draft, what),
-            Deed::End => "fails".into(),
-            Deed::Change(change) => changed(source, draft, change),
-            Deed::Step(verb) => step(source, draft, verb),
+    for part in &draft.parts {
+        let word = match part {
+            Part::Expired(token) => expired(source, token.unwrap_or_default()),
+            Part::Fault(what) => fault(source, draft, what),
+            Part::End => "fails".into(),
+            Part::Change(change) => changed(source, draft, change),
+            Part::Step(verb) => step(source, draft, verb),
         };
         if words.last() != Some(&word) {
             words.push(word);
