@@ -1,4 +1,4 @@
-//! Section 6 of docs/contract.md as a table: a test for each row, and for each race. That a row's test could
+//! Section 6 of docs/book/src/explanation/contract.md as a table: a test for each row, and for each race. That a row's test could
 //! fail is shown by a mutant, an application that does otherwise in this row alone.
 
 use std::collections::BTreeMap;
