@@ -1,6 +1,6 @@
 """Probes each shipped lock client a few times with the default stages: what is found, how fast.
 
-Prints the rows of the README's table. The time is the median of the whole program. Every counterexample is
+Prints the rows of the table in the book's Measurements. The time is the median of the whole program. Every counterexample is
 replayed, in memory and on a real Redis; one that does not show again ends the measurement.
 """
 
