@@ -32,6 +32,12 @@ fn blocks_of_commands_run_and_their_golden_output_is_on_the_page() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+#[test]
+fn readme_has_at_most_250_lines() {
+    let count = Page::read("README.md").text.lines().count();
+    assert!(count <= 250, "{count} lines");
+}
+
 fn differences(page: &Page, renewed: &str) -> String {
     let mut text = String::new();
     for (is, was) in blocks(renewed).iter().zip(blocks(&page.text)) {
