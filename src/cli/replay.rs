@@ -6,6 +6,7 @@ use super::exit::{Exit, Refusal, environment, stopped};
 use super::outputs::Outputs;
 use super::probe::Keeper;
 use super::signals::Signals;
+use super::stepper::{self, View};
 use super::upstream::ExclusiveUse;
 use super::workspace::{Staged, Staging, staged};
 use super::{ServerUrl, github, remote, say, schedule, verbose};
@@ -109,6 +110,11 @@ fn replayed(
         exchanges: &exchanges,
     };
     write(&script, outputs, annotations, args)?;
+    if args.step && stepper::is_possible() {
+        let view = View { name: "the replay", report: replay.report };
+        let stepped = stepper::show(&[view], asked.report.color, signals)?;
+        exit = Exit::worst([exit, stepped]);
+    }
     Ok(exit)
 }
 
@@ -124,7 +130,14 @@ fn write(
         match (args.form, format) {
             (Some(ReplayForm::Shell), _) => shell::write(script, out),
             (None, Format::Json) => json::write(replay, out),
-            (None, Format::Table) => table::write_replay(replay, args.all, style, out),
+            (None, Format::Table) => {
+                table::write_replay(replay, args.all, style, out)?;
+                if args.step && !stepper::is_possible() {
+                    writeln!(out)?;
+                    table::write_events(&replay.report, style, out)?;
+                }
+                Ok(())
+            }
             (None, Format::Junit) => {
                 junit::write(&[Entry::Report(Box::new(replay.report.clone()))], out)
             }

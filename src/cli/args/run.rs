@@ -113,6 +113,9 @@ pub struct ReplayArgs {
     /// Also show irrelevant steps, and the locks
     #[arg(long, help_heading = "Report")]
     pub all: bool,
+    /// Step through it with the arrow keys; print each step where there is no terminal
+    #[arg(long, help_heading = "Report", conflicts_with_all = ["form", "format", "output", "quiet"])]
+    pub step: bool,
     /// shell: print a bash script of redis-cli lines instead
     #[arg(long = "as", value_name = "FORM", help_heading = "Report", hide_possible_values = true)]
     #[arg(conflicts_with_all = ["redis", "all", "format", "timeline"])]
@@ -124,6 +127,7 @@ pub struct ReplayArgs {
 const REPLAY_EXAMPLES: &str = "\
 Examples:
   nodb-trigger replay schedule.txt
+  nodb-trigger replay schedule.txt --step
   nodb-trigger replay schedule.txt --redis redis://127.0.0.1:6379
   nodb-trigger replay schedule.txt --as shell --output race.sh";
 

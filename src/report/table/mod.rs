@@ -17,6 +17,7 @@ mod replay;
 mod rows;
 mod runs;
 mod status;
+mod step;
 
 pub use catalogue::{write_catalogue, write_list};
 pub use exploration::write_exploration;
@@ -25,6 +26,7 @@ pub use recovery::{write_recovery, write_unlock};
 pub use replay::write_replay;
 pub use runs::write_runs;
 pub use status::write_status;
+pub use step::write_step;
 
 use super::wording::{count, duration};
 use super::{FindingRow, Report, Summary, escape};
@@ -100,6 +102,17 @@ pub fn write(report: &Report, all: bool, style: Style, out: &mut dyn Write) -> i
     }
     let (text, tone) = verdict(report);
     page.paragraph(text, tone);
+    page.write(out)
+}
+
+/// Writes each event of a run.
+///
+/// # Errors
+///
+/// Fails if `out` does.
+pub fn write_events(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let mut page = Page::new(style);
+    rows::write(&report.rows, true, &mut page);
     page.write(out)
 }
 

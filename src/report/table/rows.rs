@@ -57,7 +57,7 @@ type Texts = Vec<(String, Tone)>;
 pub(super) fn write(rows: &[EventRow], all: bool, page: &mut Page) {
     let lines = folded(rows);
     let shown = if all { vec![true; lines.len()] } else { shown(&lines) };
-    let at_once = rows.windows(2).all(|pair| matches!(pair, [a, b] if a.at_ms == b.at_ms));
+    let at_once = is_at_once(rows);
     let mut table = Vec::new();
     let mut gap = 0;
     for (line, is_shown) in lines.iter().zip(shown) {
@@ -199,7 +199,7 @@ impl Line<'_> {
         let mark = if self.is_moment { ">" } else { " " };
         let when = match at_once {
             true => format!("{mark} {}", self.number),
-            false => format!("{mark} {:.3}", row.at_ms / 1000.0),
+            false => format!("{mark} {}", time(row)),
         };
         let tone = match row.states_consistent {
             Some(true) => Tone::Good,
@@ -211,7 +211,7 @@ impl Line<'_> {
             (when, strong),
             (self.actor(), strong),
             (escape(&row.lock), Tone::Plain),
-            (self.did(), strong),
+            (did(row), strong),
             (key(row), Tone::Plain),
             (row.flag.map_or("unknown".into(), |flag| flag.to_string()), Tone::Plain),
             (row.local_token.map_or("-", LocalToken::word).to_owned(), Tone::Plain),
@@ -223,21 +223,37 @@ impl Line<'_> {
         let group = self.row.group.as_deref().unwrap_or_default();
         match self.actors.len() {
             0 => String::new(),
-            1 => escape(self.row.actor.as_deref().unwrap_or_default()),
+            1 => actor(self.row),
             many => escape(&count(many, group, &format!("{group}s"))),
-        }
-    }
-
-    fn did(&self) -> String {
-        match self.row.commands.as_slice() {
-            [] => escape(&self.row.did),
-            commands => escape(&format!("{} ({})", self.row.did, commands.join(" "))),
         }
     }
 }
 
+/// Whether all rows have the same time, as it is shown: then only their order says something.
+pub(super) fn is_at_once(rows: &[EventRow]) -> bool {
+    rows.windows(2).all(|pair| matches!(pair, [a, b] if time(a) == time(b)))
+}
+
+/// When a row was, in seconds.
+pub(super) fn time(row: &EventRow) -> String {
+    format!("{:.3}", row.at_ms / 1000.0)
+}
+
+/// The actor of a row; nothing for what happens by itself.
+pub(super) fn actor(row: &EventRow) -> String {
+    escape(row.actor.as_deref().unwrap_or_default())
+}
+
+/// What it did, with which commands.
+pub(super) fn did(row: &EventRow) -> String {
+    match row.commands.as_slice() {
+        [] => escape(&row.did),
+        commands => escape(&format!("{} ({})", row.did, commands.join(" "))),
+    }
+}
+
 /// What the lock key holds: whose it is, unless it is the actor's own, and what is left of its TTL.
-fn key(row: &EventRow) -> String {
+pub(super) fn key(row: &EventRow) -> String {
     let left = match row.ttl_ms {
         None => "TTL unknown".into(),
         Some(-1.0) => "no TTL".into(),
