@@ -1,7 +1,7 @@
 #!/bin/bash
 # What takes too long for continuous integration: all tests ten times, five times beside four busy
-# processes, generated inputs by the thousand, 400 interrupted runs, 2000 clients, complete benchmarks and an
-# installation. One line a step, with its time; the output of a step that fails is kept and named.
+# processes, generated inputs by the thousand, 400 interrupted runs, 2000 clients, complete benchmarks, an
+# installation and the book. One line a step, with its time; the output of a step that fails is kept and named.
 #
 # Not under nohup: some tests send signals that nohup has their programs ignore.
 set -uo pipefail
@@ -80,6 +80,7 @@ step "2000 clients" cargo test --locked --release --test it two_thousand
 cargo build --locked --release || exit 1
 step "a herd of 2000 threads" herd_of_2000
 step "installation in an empty environment" installs
+step "the book" bash scripts/book.sh
 for bench in herd virtual probe explore; do
     step "benchmark $bench" bash "benches/$bench/run.sh"
 done

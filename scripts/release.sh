@@ -140,6 +140,8 @@ case ${1-} in
         pack "$2" "$(rustc -vV | sed -n 's/^host: //p')" "$3"
         ;;
     '')
+        step "The book, without warnings"
+        bash "$root/scripts/book.sh" >&2
         build_best
         pack "$binary" "$target" "$root/dist"
         step "$kind: $(file -b "$binary" 2>/dev/null || echo "file(1) is not here to say more")"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Draws the timelines that README shows, as screenshots of their pages in a browser.
+# Draws the timelines that the book shows, as screenshots of their pages in a browser.
 #
 #   scripts/screenshots.sh
 #
@@ -17,7 +17,7 @@ cargo build --quiet
 program=${CARGO_TARGET_DIR:-target}/debug/nodb-trigger
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
-mkdir -p docs
+mkdir -p docs/book/src/pictures
 
 draw() {
     height=$1
@@ -27,7 +27,7 @@ draw() {
     timeout 60 "$browser" --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
         --disable-background-networking --disable-component-update --disable-sync \
         --hide-scrollbars --user-data-dir="$place/profile" --window-size="1100,$height" \
-        --screenshot="docs/$name.png" "file://$place/$name.html" 2>/dev/null
+        --screenshot="docs/book/src/pictures/$name.png" "file://$place/$name.html" 2>/dev/null
 }
 
 draw 400 ttl_expiration

@@ -61,6 +61,10 @@ cargo clippy --all-targets --locked -- -D warnings
 step "The library and what it needs, alone, with their default features"
 cargo check --locked --package lock-lab
 
+step "Closures of Rust tests, with the library alone"
+RUSTFLAGS="-D warnings" cargo test --locked --manifest-path examples/rust/Cargo.toml \
+    --target-dir "${CARGO_TARGET_DIR:-target}/closures"
+
 step "The deterministic Redis without scripts"
 cargo test --locked --package redis-sim --no-default-features --lib
 

@@ -1,6 +1,6 @@
 """Probes each shipped lock client a few times with the default stages: what is found, how fast.
 
-Prints the rows of the README's table. The time is the median of the whole program. Every counterexample is
+Prints the rows of the table in the book's Measurements. The time is the median of the whole program. Every counterexample is
 replayed, in memory and on a real Redis; one that does not show again ends the measurement.
 """
 
@@ -16,6 +16,8 @@ import time
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
 # Only the clients whose name has this in it.
 ONLY = os.environ.get("ONLY", "")
+# Where the stand-in of the application's package is, and its version.
+os.environ.update(PYTHONPATH="tests/clients/nodb", NODB_STAND_IN="2025")
 PYTHON = {
     "PY2": "target/subjects/redis-2.10.6/bin/python",
     "PY8": "target/subjects/redis-8.1.0/bin/python",
@@ -30,7 +32,7 @@ CLIENTS = [
     ("redlock 4.2.0 (ioredis)", "node node/redlock.js"),
     ("rslock 0.7.4", "target/subjects/rslock/debug/rslock-subject"),
     ("python-redis-lock 4.0.1", "PRL python_redis_lock.py"),
-    ("NoDb protocol in Python (stand-in)", "PY8 nodb.py"),
+    ("the application's package of 2025 (stand-in)", "PY8 nodb.py"),
     ("a lock in bash", "bash.sh"),
 ]
 

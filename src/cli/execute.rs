@@ -1,5 +1,5 @@
 //! Runs one scenario once, under the options of the command line: from the scenario to the report
-//! and the exit status. Prints nothing.
+//! and the exit status.
 
 use super::args::RunOptions;
 use super::binding::{DefaultTtl, default_ttl};
@@ -8,11 +8,11 @@ use super::processes::Started;
 use super::progress::Progress;
 use super::signals::Signals;
 use super::workspace::{Staged, Staging, staged};
-use super::{remote, repro};
+use super::{remote, repro, say};
 use crate::report::{Besides, Report};
 use lock_history::check::{Ending, Verdict};
 use lock_history::history::History;
-use lock_lab::lock::{RunGroup, Ttl, in_process};
+use lock_lab::lock::{RunGroup, StateFile, Ttl, WriteGuard, in_process};
 use lock_lab::runtime::{Outcome, Time, World, longest};
 use lock_lab::scenario::{Scenario, Value};
 use lock_lab::server::{Server, ServerError};
@@ -50,7 +50,8 @@ pub(super) struct Executed {
     pub said: Vec<String>,
 }
 
-/// Runs it once. The progress bar, if there is one, advances as each actor ends.
+/// Runs it once. The progress bar, if there is one, advances as each actor ends. What a run may do to files of
+/// others is said before it begins, of several runs before the first.
 pub(super) fn execute(
     job: &Job<'_>,
     seed: u64,
@@ -63,18 +64,32 @@ pub(super) fn execute(
     let (world, started) = world(job, ttl, seed, progress)?;
     let world = Arc::new(world);
     let Job { signals, options, .. } = job;
+    let unguarded = unguarded(&world);
+    let warn = || match (unguarded.as_deref().filter(|_| seed == options.seed), progress) {
+        (None, _) => {}
+        (Some(notice), Some(progress)) => progress.suspend(|| say(notice)),
+        (Some(notice), None) => say(notice),
+    };
     let staging = Staging { signals, force: options.stage.force, keep: options.keep };
-    let Staged { outcome, notices, kept, left, is_clean } =
-        staged(&world, staging, || world.run().map_err(|error| failed(&world, error)))?;
+    let Staged { outcome, notices, kept, left, is_clean } = staged(&world, staging, || {
+        warn();
+        world.run().map_err(|error| failed(&world, error))
+    })?;
     let ruling = outcome.judge(world.plan());
     let can_be_had_again = options.virtual_time && ruling.verdict == Verdict::Unexpected;
-    let has_unmet = ruling.expectations.iter().any(|expected| !expected.met);
+    let has_unmet = ruling.expectations.iter().any(|expected| expected.met == Some(false));
     let besides = Besides {
         file: job.file.map(str::to_owned),
         seed: world.seed(),
         replay: can_be_had_again
             .then(|| repro::command(options, job.directory, job.file, world.plan(), seed)),
-        notices: [notice.into_iter().collect(), notices, kept.clone(), left.clone()].concat(),
+        notices: notice
+            .into_iter()
+            .chain(unguarded)
+            .chain(notices)
+            .chain(kept.clone())
+            .chain(left.clone())
+            .collect(),
         hint: started
             .as_ref()
             .filter(|_| has_unmet)
@@ -91,6 +106,24 @@ pub(super) fn execute(
     // The table wraps lines; here a command stays in one piece.
     let said = kept.into_iter().chain(left).chain(why).collect();
     Ok(Executed { report, history: outcome.history, exit, said })
+}
+
+/// The state files of an application that the protocol writes without checking whether they changed, in words.
+fn unguarded(world: &World) -> Option<String> {
+    if world.protocol().write_guard() != WriteGuard::None || !world.has_files_on_disk() {
+        return None;
+    }
+    let of_application = |file: &&StateFile| !file.is_of_debug_controller() && file.path().exists();
+    let files = world.files().iter().filter(of_application).map(StateFile::name);
+    let files: Vec<&str> = files.collect();
+    (!files.is_empty()).then(|| {
+        format!(
+            "{} writes {} without checking whether it changed: what workers of the application write during the run \
+             can be lost; --lock current and --lock hardened check it",
+            world.protocol().name(),
+            files.join(" and ")
+        )
+    })
 }
 
 /// Why a run did not begin: the time limit or a signal may have come first.

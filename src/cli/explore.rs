@@ -9,13 +9,14 @@ use super::input::only;
 use super::outputs::Outputs;
 use super::parallel::{cores, in_parallel};
 use super::progress::ProgressLine;
+use super::say;
 use super::signals::Signals;
-use super::{github, say};
-use crate::report::exploration::{Exploration, ProtocolRow, Stage};
+use crate::probing::explored;
+use crate::report::exploration::{Exploration, ProtocolRow};
 use crate::report::{Entry, json, junit, large, table};
 use anyhow::anyhow;
 use lock_lab::lock::LockProtocol;
-use lock_lab::runtime::{Bounds, ExploreError, Explored, Limit, Model, Progress, explore as run};
+use lock_lab::runtime::{ExploreError, Limit, Model, Progress};
 use lock_lab::scenario::Scenario;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -69,11 +70,11 @@ pub(super) fn report(
     let exploration = exploration(scenario, file, rows);
     let exit = exit(&exploration);
     let example = exploration.first_shown().map(|shown| shown.history.clone());
-    let annotations = github::of_exploration(&exploration);
-    outputs.write(example.as_ref(), annotations, |format, style, out| match format {
+    let entries = [Entry::Exploration(Box::new(exploration.clone()))];
+    outputs.write(example.as_ref(), &entries, |format, style, out| match format {
         Format::Json => json::write(&exploration, out),
         Format::Table => table::write_exploration(&exploration, all, style, out),
-        Format::Junit => junit::write(&[Entry::Exploration(Box::new(exploration))], out),
+        Format::Junit => junit::write(&entries, out),
     })?;
     Ok(Exit::worst(refusals.iter().map(|refusal| refusal.exit).chain([exit])))
 }
@@ -120,53 +121,12 @@ pub(super) fn explore_one(
     if signals.interrupted() {
         return Err(Refusal::new(Exit::Interrupted, anyhow!("interrupted, not explored")));
     }
-    let mut stages = Vec::new();
-    let mut left = Left::default();
-    for bounds in &task.stages {
-        let Some(within) = left.of(bounds) else {
-            stages.push(Stage { bounds: bounds.clone(), outcome: None });
-            continue;
-        };
-        let explored = run(&task.model, &within, &mut |progress| {
-            show(progress);
-            !signals.interrupted()
-        });
-        let outcome = match explored {
-            Ok(explored) => {
-                left.use_up(&explored);
-                Ok(explored)
-            }
-            // What was found before is not lost.
-            Err(error) if !stages.is_empty() => Err(error.to_string()),
-            Err(error) => return Err(refusal(&task.model, error)),
-        };
-        stages.push(Stage { bounds: bounds.clone(), outcome: Some(outcome) });
-    }
-    Ok(ProtocolRow::new(&task.model.plan, &stages, &task.judged))
-}
-
-/// What the stages of an exploration have used up of its bounds.
-#[derive(Default)]
-struct Left {
-    time: Duration,
-    orderings: u64,
-    is_over: bool,
-}
-
-impl Left {
-    /// The bounds of the next stage, if there is anything left.
-    fn of(&self, bounds: &Bounds) -> Option<Bounds> {
-        let max_time = bounds.max_time.map(|most| most.saturating_sub(self.time));
-        let max_schedules = bounds.max_schedules.map(|most| most.saturating_sub(self.orderings));
-        let has_any = max_time != Some(Duration::ZERO) && max_schedules != Some(0);
-        (has_any && !self.is_over).then(|| Bounds { max_time, max_schedules, ..bounds.clone() })
-    }
-
-    fn use_up(&mut self, explored: &Explored) {
-        self.time += explored.took;
-        self.orderings += explored.orderings_run;
-        self.is_over |= matches!(explored.stopped_by, Some(Limit::Interrupted | Limit::Satisfied));
-    }
+    let mut stop = |progress: &Progress| {
+        show(progress);
+        !signals.interrupted()
+    };
+    let ExploreTask { model, stages, judged } = task;
+    explored(model, stages, judged, &mut stop).map_err(|error| refusal(model, error))
 }
 
 fn refusal(model: &Model, error: ExploreError) -> Refusal {
@@ -229,10 +189,11 @@ pub(super) fn explore_for_run(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::exploration::Stage;
     use lock_history::check::Judged;
     use lock_history::check::{Property, Tried, Verdict};
     use lock_lab::lock::Ttl;
-    use lock_lab::runtime::{Strategy, Timing};
+    use lock_lab::runtime::{Bounds, Explored, Strategy, Timing};
     use lock_lab::scenario::catalogue;
 
     #[test]

@@ -5,6 +5,7 @@ use super::args::{
 };
 use super::binding::{default_ttl, default_ttl_announced};
 use super::exit::{Refusal, usage};
+use crate::probing;
 use anyhow::anyhow;
 use lock_history::check::Judged;
 use lock_history::check::Property;
@@ -229,15 +230,13 @@ pub(super) fn bounds(search: &SearchOptions) -> Result<Vec<Bounds>, Refusal> {
     Ok(stages(with_strategy(bounds, strategy, search), search))
 }
 
-/// The stages of an exploration whose crashes and faults are said nowhere: without any, with one crash, with
-/// one fault. A strategy that draws orderings has one stage.
+/// The stages of an exploration; a strategy that draws orderings has one.
 fn stages(bounds: Bounds, search: &SearchOptions) -> Vec<Bounds> {
     let is_said = search.crashes.is_some() || search.faults.is_some();
     if is_said || bounds.strategy != Strategy::Exhaustive {
         return vec![bounds];
     }
-    let with = |crashes, faults| Bounds { crashes, faults, ..bounds.clone() };
-    vec![with(0, 0), with(1, 0), with(0, 1)]
+    probing::stages(&bounds)
 }
 
 /// The same bounds for a strategy; one that draws orderings ends after some, and counts no

@@ -7,7 +7,7 @@ use super::outputs::Outputs;
 use super::progress::Progress;
 use super::repeat::execute_all;
 use super::signals::Signals;
-use super::{github, say, verbose};
+use super::{say, terminal, verbose};
 use crate::report::{Entry, json, junit, table};
 use lock_lab::scenario::Scenario;
 use std::sync::Arc;
@@ -35,11 +35,14 @@ pub(super) fn fire(args: &FireArgs, scenario: &Scenario) -> Result<Exit, Refusal
     }
     executed.said.iter().for_each(|line| say(line));
     let report = executed.report;
-    let annotations = github::of_report(&report);
-    outputs.write(Some(&executed.history), annotations, |format, style, out| match format {
+    let entries = [Entry::Report(Box::new(report.clone()))];
+    outputs.write(Some(&executed.history), &entries, |format, style, out| match format {
         Format::Json => json::write(&report, out),
-        Format::Table => table::write(&report, style, out),
-        Format::Junit => junit::write(&[Entry::Report(Box::new(report))], out),
+        Format::Table => {
+            let style = terminal::unwrapped(style, options.output.is_some());
+            table::write(&report, asked.verbose, style, out)
+        }
+        Format::Junit => junit::write(&entries, out),
     })?;
     Ok(executed.exit)
 }

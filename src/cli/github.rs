@@ -1,7 +1,7 @@
 //! Annotations for GitHub Actions: what was not as expected, where a workflow's reader sees it. They
 //! go to stderr, which the runner reads as well as stdout, so that they break no report.
 
-use crate::report::{Exploration, Report};
+use crate::report::{Entry, Exploration, Report};
 use lock_history::check::Verdict;
 use std::io::{self, Write};
 
@@ -14,17 +14,27 @@ pub(super) fn annotate(annotations: &[String]) {
     }
 }
 
+/// The annotations of several scenarios.
+pub(super) fn of_entries(entries: &[Entry]) -> Vec<String> {
+    let of = |entry: &Entry| match entry {
+        Entry::Report(report) => of_report(report),
+        Entry::Exploration(exploration) => of_exploration(exploration),
+        Entry::Failure(_) => Vec::new(),
+    };
+    entries.iter().flat_map(of).collect()
+}
+
 /// One for each unmet expectation.
-pub(super) fn of_report(report: &Report) -> Vec<String> {
+fn of_report(report: &Report) -> Vec<String> {
     let title = format!("{} ({})", report.scenario, report.protocol);
-    let unmet = report.expectations.iter().filter(|row| !row.met);
+    let unmet = report.expectations.iter().filter(|row| row.met == Some(false));
     let text = |what, found| format!("expected {what}; found {found}");
     let file = report.file.as_deref();
     unmet.map(|row| annotation(file, &title, &text(&row.what, &row.found))).collect()
 }
 
 /// One for each protocol that did not come out as it must when all orderings were explored.
-pub(super) fn of_exploration(exploration: &Exploration) -> Vec<String> {
+fn of_exploration(exploration: &Exploration) -> Vec<String> {
     let unexpected = exploration.protocols.iter().filter(|row| row.verdict == Verdict::Unexpected);
     let title = |name| format!("explore {} ({name})", exploration.scenario);
     let file = exploration.file.as_deref();

@@ -3,7 +3,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | `args` | what the user asked for |
-//! | `fire`, `run`, `explore`, `probe`, `replay`, `list`, `show`, `validate`, `catalogue`, `record`, `check`, `timeline`, `status`, `recover`, `serve`, `completions`, `man`, `subject` | the commands |
+//! | `fire`, `run`, `demo`, `explore`, `probe`, `replay`, `list`, `show`, `validate`, `catalogue`, `record`, `check`, `timeline`, `status`, `recover`, `serve`, `completions`, `man`, `subject` | the commands |
 //! | `execute` | runs one scenario once; prints nothing |
 //! | `parallel` | runs several at a time |
 //! | `processes` | the processes of actors, with `--processes` |
@@ -16,7 +16,9 @@
 //! | `remote` | the server that is named |
 //! | `upstream` | the real Redis of a client that is explored |
 //! | `inspect` | the state of all locks, for `status` and the commands that recover |
-//! | `watch`, `screen`, `viewport` | what `status` shows while it goes on |
+//! | `stepper` | runs on the terminal, step by step |
+//! | `watch` | what `status` shows while it goes on |
+//! | `screen`, `viewport` | what is redrawn on the terminal, and its keys |
 //! | `builtin` | the built-in scenarios, parsed when they are asked for |
 //! | `input` | finds and reads scenario files and histories |
 //! | `output`, `outputs` | where the report goes, and all that is written about a run |
@@ -36,6 +38,7 @@ mod catalogue;
 mod check;
 mod client;
 mod completions;
+mod demo;
 mod execute;
 mod exit;
 mod explore;
@@ -70,6 +73,7 @@ mod serve;
 mod show;
 mod signals;
 mod status;
+mod stepper;
 mod subject;
 mod terminal;
 mod timeline;
@@ -111,6 +115,7 @@ fn obey(request: &Request, builtin: &BuiltIn) -> Result<Exit, Refusal> {
         Request::Explore(args) => explore::explore(args, builtin),
         Request::Probe(args) => probe::probe(args, builtin).map_err(or_interrupted),
         Request::Replay(args) => replay::replay(args, builtin).map_err(or_interrupted),
+        Request::Demo { color } => demo::demo(*color, builtin),
         Request::List => list::list(builtin),
         Request::Show { name } => show::show(input::built_in(name, builtin)?),
         Request::Validate { files } => validate::validate(files, builtin),

@@ -7,7 +7,7 @@ use super::output::Output;
 use super::signals::Signals;
 use super::timeline::Drawing;
 use super::{github, terminal};
-use crate::report::Style;
+use crate::report::{Entry, Style, markdown};
 use lock_history::history::History;
 use std::io::{self, Write};
 use std::path::Path;
@@ -16,6 +16,7 @@ use std::path::Path;
 pub(super) struct Outputs<'a> {
     options: &'a ReportOptions,
     report: Output,
+    summary: Output,
     history: Output,
     drawing: Drawing,
 }
@@ -29,25 +30,30 @@ impl<'a> Outputs<'a> {
         timeline: Option<&Picture>,
     ) -> Result<Self, Refusal> {
         let report = Output::open(options.output.as_deref(), options.quiet)?;
+        let summary = options.summary.as_deref();
+        let summary = summary.map_or(Ok(Output::Nowhere), |path| Output::file(path, "summary"))?;
         let history = Output::history(history)?;
         let drawing = Drawing::open(timeline, options)?;
-        signals.set_outputs([report.by_hand(), history.by_hand(), drawing.by_hand()]);
-        Ok(Self { options, report, history, drawing })
+        let all = [report.by_hand(), summary.by_hand(), history.by_hand(), drawing.by_hand()];
+        signals.set_outputs(all);
+        Ok(Self { options, report, summary, history, drawing })
     }
 
-    /// Writes the history, the annotations, the report in its format, and the picture.
+    /// Writes the history, the annotations and the summary of these entries, the report in its format, and the
+    /// picture.
     pub fn write(
         self,
         history: Option<&History>,
-        annotations: Vec<String>,
+        entries: &[Entry],
         report: impl FnOnce(Format, Style, &mut dyn Write) -> io::Result<()>,
     ) -> Result<(), Refusal> {
         if let Some(history) = history {
             self.history.write(|out| history.write(out))?;
         }
         if !self.options.quiet {
-            github::annotate(&annotations);
+            github::annotate(&github::of_entries(entries));
         }
+        self.summary.write(|out| markdown::write_summary(entries, out))?;
         let style = terminal::style(self.options.color, self.options.output.is_some());
         self.report.write(|out| report(self.options.format, style, out))?;
         match history {

@@ -1,7 +1,5 @@
 //! `probe`: every ordering of what a client from outside sends.
 
-mod judged;
-
 use super::args::ProbeArgs;
 use super::binding::{default_ttl_announced, values};
 use super::builtin::BuiltIn;
@@ -15,13 +13,12 @@ use super::progress::ProgressLine;
 use super::say;
 use super::signals::Signals;
 use super::upstream::ExclusiveUse;
-use crate::report::exploration::ProtocolRow;
+use crate::probing::{Expected, Limits, doubt};
+use crate::report::exploration::{Own, ProtocolRow};
 use anyhow::anyhow;
-use judged::{Expected, Limits};
-use lock_history::check::{Property, Verdict};
 use lock_lab::lock::LockName;
 use lock_lab::probe::{
-    About, Exclusion, PATIENCE, Preflight, Processes, Shared, Start, SubjectError, Subjects,
+    About, PATIENCE, Preflight, Processes, Shared, Start, SubjectError, Subjects,
 };
 use lock_lab::runtime::{Binding, Bounds, Model, Time, Timing, Upstream};
 use lock_lab::scenario::{Action, Plan, Scenario, Value};
@@ -69,13 +66,14 @@ fn explored(
     if let Some(why) = scenario.unplayable() {
         return Err(unplayable(scenario.name(), &why));
     }
-    let (mut model, Checked { preflight, shared, can_extend, watched }) =
+    let (mut model, Checked { preflight, shared, can_extend, watched, threads }) =
         started(args, &scenario, timing(&stages), &keeper)?;
+    let stages = stages_of_threads(stages, args, threads)?;
     for (told, watched) in watched {
         say(&format!("the client keeps {told} under {watched}, which is watched"));
     }
-    if let Some(Doubt { why, .. }) = doubt(preflight.exclusion) {
-        say(why);
+    if let Some(doubt) = doubt(preflight.exclusion) {
+        say(doubt.why);
     }
     if let Some(file) = &file {
         model.origin.scenario.clone_from(file);
@@ -93,11 +91,13 @@ fn explored(
         is_real: model.upstream.is_some(),
         is_strict: timing(&stages) == Timing::Strict,
         never_extends: can_extend && !extends(&model.plan),
+        has_threads: threads > 0,
+        may_crash: Own::of(&model.plan).crash || stages.iter().any(|stage| stage.crashes > 0),
         preflight,
         shared,
     };
-    let expected = Expected::of(&model.plan, shared.is_some());
-    let judged = limits.judged(&model.plan, expected.finds)?;
+    let expected = Expected::of(&model.plan, shared.is_some(), limits.judges_flag());
+    let judged = limits.judged(&model.plan, expected.finds).map_err(usage)?;
     let task = ExploreTask { model, stages, judged };
     let line = ProgressLine::new(options.report.quiet);
     let name = task.model.host.protocol().name();
@@ -107,12 +107,14 @@ fn explored(
     // What the built-in files expect is about our own protocols.
     let unjudged = if file.is_some() { expected.unjudged } else { Vec::new() };
     let ended = ended.map(|row| {
-        let row = ProtocolRow { unjudged, lease_in_value: preflight.lease_in_value, ..row };
+        let lease_in_value = preflight.lease_in_value;
+        let row = ProtocolRow { unjudged, lease_in_value, threads, ..row };
         limits.named(&task.judged, row).of_client(&args.client.row(), redis.as_deref())
     });
     let ended = ended.map_err(|refusal| keeper.interrupted().unwrap_or(refusal));
     if let (Some(doubt), Ok(row)) = (doubt(preflight.exclusion), &ended) {
-        doubt.check(row, scenario.name())?;
+        let shown = doubt.check(row, scenario.name());
+        shown.map_err(|doubtful| Refusal::new(Exit::Inconclusive, doubtful))?;
     }
     report(vec![ended], &scenario, file, options.all, outputs)
 }
@@ -126,6 +128,27 @@ struct Checked {
     can_extend: bool,
     /// The keys in its instructions, and those under which it keeps its locks, where they differ.
     watched: Vec<(String, String)>,
+    /// How many actors share one process.
+    threads: usize,
+}
+
+/// The stages without crashes, where actors share a process: one can't crash without the others.
+fn stages_of_threads(
+    mut stages: Vec<Bounds>,
+    args: &ProbeArgs,
+    threads: usize,
+) -> Result<Vec<Bounds>, Refusal> {
+    if threads == 0 {
+        return Ok(stages);
+    }
+    if args.search.crashes.is_some_and(|crashes| crashes > 0) {
+        return Err(usage(anyhow!(
+            "{threads} actors share a process of the client, and one can't crash without the others: leave \
+             out --crashes"
+        )));
+    }
+    stages.retain(|stage| stage.crashes == 0);
+    Ok(stages)
 }
 
 /// A model of the scenario with the client.
@@ -145,11 +168,8 @@ fn started(
     let patience = args.client.patience.unwrap_or(PATIENCE);
     let checked = RefCell::<Checked>::default();
     let start = |plan: &Plan, locks: &[LockName]| -> Result<_, Refusal> {
-        if let Some(why) = plan.unplayable() {
-            return Err(unplayable(&plan.scenario, &why));
-        }
         let subjects = keeper.start(&command, locks, patience)?;
-        check_abilities(plan, &subjects)?;
+        check_abilities(scenario, plan, subjects.about())?;
         if let Some((two, key)) = subjects.one_key_of_two(locks) {
             return Err(one_key(plan, two, &key));
         }
@@ -158,7 +178,8 @@ fn started(
         let watched = watched.map(|(told, key)| (told.to_owned(), key.to_owned())).collect();
         let about = subjects.about();
         let can_extend = can_extend(about);
-        checked.replace(Checked { preflight, shared: about.shared, can_extend, watched });
+        let threads = 0;
+        checked.replace(Checked { preflight, shared: about.shared, can_extend, watched, threads });
         Ok(subjects)
     };
     let mut model = Model::of_subjects(scenario, &binding, start)?;
@@ -170,7 +191,9 @@ fn started(
         drop(model);
         model = Model::of_subjects(scenario, &binding, start)?;
     }
-    Ok((model, checked.into_inner()))
+    let mut checked = checked.into_inner();
+    checked.threads = model.host.threads();
+    Ok((model, checked))
 }
 
 fn timing(stages: &[Bounds]) -> Timing {
@@ -268,65 +291,19 @@ fn one_key(plan: &Plan, two: [usize; 2], key: &str) -> Refusal {
     Refusal::new(Exit::Inconclusive, why)
 }
 
-/// Why no verdict on a lock can be good, and the properties of which the exploration must find one.
-struct Doubt {
-    why: &'static str,
-    shown_by: &'static [Property],
-}
-
-impl Doubt {
-    /// Fails if there is a verdict that does not show it.
-    fn check(&self, row: &ProtocolRow, scenario: &str) -> Result<(), Refusal> {
-        let is_shown = self.shown_by.iter().any(|property| row.has(*property));
-        if is_shown || row.verdict == Verdict::Inconclusive {
-            return Ok(());
-        }
-        let why = anyhow!("no verdict: {}; {scenario} does not show that", self.why);
-        Err(Refusal::new(Exit::Inconclusive, why))
+/// Fails if the scenario has something that the client can't do.
+fn check_abilities(scenario: &Scenario, plan: &Plan, about: &About) -> Result<(), Refusal> {
+    let name = &about.name;
+    let extends = || {
+        let can = !extends(plan) || can_extend(about);
+        let why = "its clients extend their locks, and";
+        (!can).then(|| format!("{why} {name} does not say that it can \"extend\""))
+    };
+    let needs_threads = || scenario.needs_threads().filter(|_| !about.threads);
+    match needs_threads().or_else(|| plan.unplayable(about)).or_else(extends) {
+        Some(why) => Err(unplayable(&plan.scenario, &why)),
+        None => Ok(()),
     }
-}
-
-fn doubt(exclusion: Exclusion) -> Option<Doubt> {
-    match exclusion {
-        Exclusion::Excludes => None,
-        Exclusion::GrantedEarly => Some(Doubt {
-            why: "without any race, a second client acquired the lock when a part of the lease was over \
-                  that the first one had asked for, and held it",
-            shown_by: &[Property::DoubleGrant],
-        }),
-        Exclusion::GrantedTwice => Some(Doubt {
-            why: "without any race, a second client acquired the lock while the first one held it \
-                  (a lock that clients share by design says so in its first line: \"permits\": N, or \
-                  \"kinds\": [\"read\", \"write\"])",
-            shown_by: &[Property::DoubleGrant],
-        }),
-        Exclusion::Disturbed => Some(Doubt {
-            why: "without any race, the release of the lock by its holder failed after a second client's \
-                  acquire had been refused",
-            shown_by: &[
-                Property::DoubleGrant,
-                Property::ForeignRelease,
-                Property::ForeignOverwrite,
-                Property::ForeignExtend,
-            ],
-        }),
-        Exclusion::StaysTaken => Some(Doubt {
-            why: "without any race, a second client could not acquire the lock after its holder had \
-                  released it",
-            shown_by: &[Property::StuckLock, Property::Unavailable],
-        }),
-    }
-}
-
-/// Fails if the scenario has an instruction that the client can't follow.
-fn check_abilities(plan: &Plan, subjects: &Subjects) -> Result<(), Refusal> {
-    if !extends(plan) || can_extend(subjects.about()) {
-        return Ok(());
-    }
-    let name = &subjects.about().name;
-    let why =
-        format!("its clients extend their locks, and {name} does not say that it can \"extend\"");
-    Err(unplayable(&plan.scenario, &why))
 }
 
 fn extends(plan: &Plan) -> bool {

@@ -6,9 +6,10 @@ use super::exit::{Exit, Refusal, environment, stopped};
 use super::outputs::Outputs;
 use super::probe::Keeper;
 use super::signals::Signals;
+use super::stepper::{self, View};
 use super::upstream::ExclusiveUse;
 use super::workspace::{Staged, Staging, staged};
-use super::{ServerUrl, github, remote, say, schedule, verbose};
+use super::{ServerUrl, remote, say, schedule, verbose};
 use crate::report::exploration::Ordering;
 use crate::report::{Besides, Entry, Replay, Report, json, junit, shell, table};
 use anyhow::anyhow;
@@ -89,7 +90,6 @@ fn replayed(
     let ruling = outcome.judge(world.plan()).of_replay();
     let besides = Besides { file, notices: [notices, left].concat(), ..Besides::default() };
     let report = Report::new(&world, &outcome, &ruling, besides);
-    let annotations = github::of_report(&report);
     let mut exit = Exit::from(report.verdict);
     if !is_clean {
         exit = Exit::worst([exit, Exit::Environment]);
@@ -108,7 +108,12 @@ fn replayed(
         history: &outcome.history,
         exchanges: &exchanges,
     };
-    write(&script, outputs, annotations, args)?;
+    write(&script, outputs, args)?;
+    if args.step && stepper::is_possible() {
+        let view = View { name: "the replay", report: replay.report };
+        let stepped = stepper::show(&[view], asked.report.color, signals)?;
+        exit = Exit::worst([exit, stepped]);
+    }
     Ok(exit)
 }
 
@@ -116,19 +121,22 @@ fn replayed(
 fn write(
     script: &shell::Script<'_>,
     outputs: Outputs<'_>,
-    annotations: Vec<String>,
     args: &ReplayArgs,
 ) -> Result<(), Refusal> {
     let replay = script.replay;
-    outputs.write(Some(script.history), annotations, |format, style, out| {
-        match (args.form, format) {
-            (Some(ReplayForm::Shell), _) => shell::write(script, out),
-            (None, Format::Json) => json::write(replay, out),
-            (None, Format::Table) => table::write_replay(replay, args.all, style, out),
-            (None, Format::Junit) => {
-                junit::write(&[Entry::Report(Box::new(replay.report.clone()))], out)
+    let entries = [Entry::Report(Box::new(replay.report.clone()))];
+    outputs.write(Some(script.history), &entries, |format, style, out| match (args.form, format) {
+        (Some(ReplayForm::Shell), _) => shell::write(script, out),
+        (None, Format::Json) => json::write(replay, out),
+        (None, Format::Table) => {
+            table::write_replay(replay, args.all, style, out)?;
+            if args.step && !stepper::is_possible() {
+                writeln!(out)?;
+                table::write_events(&replay.report, style, out)?;
             }
+            Ok(())
         }
+        (None, Format::Junit) => junit::write(&entries, out),
     })
 }
 

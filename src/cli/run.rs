@@ -12,7 +12,7 @@ use super::parallel::{cores, in_parallel};
 use super::progress::Progress;
 use super::repeat::execute_all;
 use super::signals::Signals;
-use super::{github, say, verbose};
+use super::{say, terminal, verbose};
 use crate::report::{Cause, Entry, Failure, Runs, json, junit, table};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,13 +32,14 @@ pub(super) fn run(args: &RunArgs, builtin: &BuiltIn) -> Result<Exit, Refusal> {
     progress.clear();
     let exit = Exit::worst(ended.iter().map(|(_, exit)| *exit));
     let runs = Runs(ended.into_iter().map(|(entry, _)| entry).collect());
-    let reports = runs.reports().flat_map(github::of_report);
-    let annotations = reports.chain(runs.explorations().flat_map(github::of_exploration));
     // In a table, the full report where there is only one.
-    outputs.write(None, annotations.collect(), |format, style, out| match (format, &*runs.0) {
+    outputs.write(None, &runs.0, |format, style, out| match (format, &*runs.0) {
         (Format::Json, _) => json::write(&runs, out),
         (Format::Junit, entries) => junit::write(entries, out),
-        (Format::Table, [Entry::Report(report)]) => table::write(report, style, out),
+        (Format::Table, [Entry::Report(report)]) => {
+            let style = terminal::unwrapped(style, args.report.output.is_some());
+            table::write(report, args.verbose, style, out)
+        }
         (Format::Table, _) => table::write_runs(&runs, style, out),
     })?;
     Ok(exit)

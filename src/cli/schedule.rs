@@ -146,7 +146,8 @@ pub(super) fn model(
         let host = keeper.start(&command, &locks, args.client.patience.unwrap_or(PATIENCE))?;
         // Where leases are times in values, time can pass at more places.
         keeper.preflight(&host, &locks)?;
-        return Ok(Model { plan: plan.of_processes(), host, files, origin, upstream: None });
+        let plan = Model::plan_of_subjects(plan, &host);
+        return Ok(Model { plan, host, files, origin, upstream: None });
     }
     let Some(protocol) = protocol(&schedule.protocol) else {
         let known = protocols().iter().map(|known| known.name());

@@ -16,20 +16,30 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 /// Whether keys come one by one and unseen.
 static RAW: AtomicBool = AtomicBool::new(false);
 
-/// A key that ends what is shown.
+/// A key that means something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key {
     /// `q` or Escape.
     Quit,
     /// Ctrl-C.
     Interrupt,
+    /// An arrow to the right or down, or the space bar.
+    Forward,
+    /// An arrow to the left or up.
+    Back,
+    /// Home.
+    First,
+    /// End.
+    Last,
+    /// Tab.
+    Switch,
 }
 
 /// The terminal, taken. Dropping this gives it back.
 pub(super) struct Screen(());
 
 impl Screen {
-    /// Takes the terminal, and calls `pressed` for each key that ends it.
+    /// Takes the terminal, and calls `pressed` for each key.
     pub fn take(pressed: impl Fn(Key) + Send + 'static) -> io::Result<Self> {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
@@ -82,21 +92,58 @@ pub(super) fn restore() {
 fn read_keys(pressed: &impl Fn(Key)) {
     let mut bytes = [0; 256];
     while let Ok(count @ 1..) = io::stdin().lock().read(&mut bytes) {
-        if let Some(key) = bytes.get(..count).and_then(key) {
-            pressed(key);
-        }
+        keys(bytes.get(..count).unwrap_or_default()).into_iter().for_each(pressed);
     }
 }
 
-/// The key that these bytes stand for. Arrows and the like begin with Escape, too, but not alone.
-fn key(bytes: &[u8]) -> Option<Key> {
-    match bytes {
-        _ if bytes.contains(&3) => Some(Key::Interrupt),
-        [0x1b] => Some(Key::Quit),
-        [0x1b, ..] => None,
-        _ if bytes.iter().any(|byte| matches!(byte, b'q' | b'Q')) => Some(Key::Quit),
-        _ => None,
+/// The keys that these bytes stand for. Ctrl-C is the only one where it is among them.
+fn keys(bytes: &[u8]) -> Vec<Key> {
+    if bytes.contains(&3) {
+        return vec![Key::Interrupt];
     }
+    let mut keys = Vec::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (key, after) = next_key(rest);
+        keys.extend(key);
+        rest = after;
+    }
+    keys
+}
+
+/// The first key, if it means something, and what follows it. Arrows and the like begin with Escape.
+fn next_key(bytes: &[u8]) -> (Option<Key>, &[u8]) {
+    match bytes {
+        [0x1b] => (Some(Key::Quit), &[]),
+        [0x1b, b'[' | b'O', rest @ ..] => {
+            let is_final = |byte: &u8| (0x40..=0x7e).contains(byte);
+            let end = rest.iter().position(is_final).map_or(rest.len(), |end| end + 1);
+            let (sequence, after) = rest.split_at(end);
+            (sequence_key(sequence), after)
+        }
+        [0x1b, _, rest @ ..] => (None, rest),
+        [byte, rest @ ..] => (letter_key(*byte), rest),
+        [] => (None, &[]),
+    }
+}
+
+fn sequence_key(sequence: &[u8]) -> Option<Key> {
+    Some(match sequence {
+        b"C" | b"B" => Key::Forward,
+        b"D" | b"A" => Key::Back,
+        b"H" | b"1~" | b"7~" => Key::First,
+        b"F" | b"4~" | b"8~" => Key::Last,
+        _ => return None,
+    })
+}
+
+fn letter_key(byte: u8) -> Option<Key> {
+    Some(match byte {
+        b'q' | b'Q' => Key::Quit,
+        b' ' => Key::Forward,
+        b'\t' => Key::Switch,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -104,20 +151,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_ends_it_counts() {
+    fn keys_that_mean_something_are_read_one_after_the_other() {
+        use Key::{Back, First, Forward, Interrupt, Last, Quit, Switch};
         for (bytes, expected) in [
-            (&b"q"[..], Some(Key::Quit)),
-            (b"Q", Some(Key::Quit)),
-            (b"jjq", Some(Key::Quit)),
-            (b"\x1b", Some(Key::Quit)),
-            (b"\x03", Some(Key::Interrupt)),
-            (b"q\x03", Some(Key::Interrupt)),
-            (b"\x1b[A", None),
-            (b"\x1bOq", None),
-            (b"x\n", None),
-            (b"", None),
+            (&b"q"[..], &[Quit][..]),
+            (b"Q", &[Quit]),
+            (b"jjq", &[Quit]),
+            (b"\x1b", &[Quit]),
+            (b"\x03", &[Interrupt]),
+            (b"q\x03", &[Interrupt]),
+            (b"\x1b[C\x1b[C\x1b[D", &[Forward, Forward, Back]),
+            (b"\x1bOC\x1bOD \t", &[Forward, Back, Forward, Switch]),
+            (b"\x1b[A\x1b[B", &[Back, Forward]),
+            (b"\x1b[H\x1b[F\x1b[1~\x1b[4~", &[First, Last, First, Last]),
+            (b"\x1b[5~\x1b[1;5C\x1bOq", &[]),
+            (b"\x1b[", &[]),
+            (b"\x1bq", &[]),
+            (b"x\n", &[]),
+            (b"", &[]),
         ] {
-            assert_eq!(key(bytes), expected, "{bytes:?}");
+            assert_eq!(keys(bytes), expected, "{bytes:?}");
         }
     }
 }

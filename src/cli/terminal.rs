@@ -25,6 +25,16 @@ pub fn style(color: Color, to_file: bool) -> Style {
     }
 }
 
+/// The same for a report that is not wrapped where it goes through a pipe, so that each row is one line
+/// there. `COLUMNS` gives it a width.
+pub fn unwrapped(style: Style, to_file: bool) -> Style {
+    if to_file || io::stdout().is_terminal() {
+        return style;
+    }
+    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    Style { width: columns.unwrap_or(u16::MAX), ..style }
+}
+
 /// Asked for, or on a terminal that can and unless `NO_COLOR` is set (<https://no-color.org>).
 fn wanted<V: AsRef<OsStr>>(
     color: Color,

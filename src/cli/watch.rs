@@ -92,6 +92,7 @@ fn follow(
         let go_on = match news.recv_timeout(TICK) {
             Ok(News::Pressed(Key::Quit)) => return Ok(Exit::Success),
             Ok(News::Pressed(Key::Interrupt)) => return Ok(Exit::Interrupted),
+            Ok(News::Pressed(_)) => Ok(true),
             Ok(News::Refused { why }) => return Err(environment(anyhow!(why))),
             Ok(News::Seen { status, at, live }) => shown.seen(*status, at, live),
             Ok(News::Lost { why, retry }) => shown.lost(why, retry),

@@ -63,7 +63,7 @@ fn prepare_and_run(
         let directories = stage.prepare_directories(world);
         staging.signals.set_leftovers(stage.leftovers(world));
         directories?;
-        let notices = stage.prepare_keys(world, staging.force)?;
+        let notices = stage.prepare_locks(world, staging.force)?;
         staging.signals.set_leftovers(stage.leftovers(world));
         Ok(notices)
     };

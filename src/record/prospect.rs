@@ -39,18 +39,49 @@ pub(super) struct Prospect {
     released: HashSet<Vec<u8>>,
 }
 
+/// The reads of locks that commands may have followed, by lock and connection.
+#[derive(Default)]
+struct Reads {
+    /// The last ones.
+    last: HashMap<usize, HashMap<u32, Id>>,
+    /// Those that seem to be what a command over another connection followed.
+    followed_elsewhere: HashMap<usize, HashMap<u32, Id>>,
+}
+
+impl Reads {
+    fn forget(&mut self, lock: usize) {
+        self.last.remove(&lock);
+        self.followed_elsewhere.remove(&lock);
+    }
+
+    /// The read over the same connection that a command followed.
+    fn followed_by(&mut self, client: u32, lock: usize) -> Option<Id> {
+        let reads = self.last.entry(lock).or_default();
+        let elsewhere = self.followed_elsewhere.entry(lock).or_default();
+        if let Some(read) = reads.remove(&client) {
+            return Some(read);
+        }
+        let last = reads.iter().max_by_key(|(_, read)| **read);
+        let Some((other, read)) = last.map(|(client, read)| (*client, *read)) else {
+            // Its own connection follows it, after all.
+            return elsewhere.remove(&client);
+        };
+        reads.remove(&other);
+        elsewhere.insert(other, read);
+        None
+    }
+}
+
 impl Prospect {
     /// Looks at all observations.
     pub fn of(seen: &Seen) -> Self {
         let (last_reads, only_leases) = (last_reads(seen), only_leases(seen));
         let (releasing, released) = (releasing_scripts(seen), released_keys(seen));
         let mut prospect = Self { last_reads, only_leases, releasing, released, ..Self::default() };
-        // The last read of each connection, by lock; and by connection and lock, the last acquisition.
-        let mut reads: HashMap<usize, HashMap<u32, Id>> = HashMap::new();
+        let mut reads = Reads::default();
+        // The last acquisition, by connection and lock.
         let mut taken: HashMap<(u32, usize), Id> = HashMap::new();
         let mut of_token: HashMap<(&str, usize), Id> = HashMap::new();
-        // The reads that seem to be what a command over another connection followed.
-        let mut followed_elsewhere: HashMap<usize, HashMap<u32, Id>> = HashMap::new();
         for (id, one) in seen.observations.iter().enumerate() {
             let place = (one.client, one.lock);
             let call = one.call.and_then(|call| seen.calls.get(usize::try_from(call).ok()?));
@@ -74,32 +105,17 @@ impl Prospect {
             }
             match (&one.what, one.outcome) {
                 (_, Outcome::Took | Outcome::Replaced(_)) => {
-                    reads.remove(&one.lock);
-                    followed_elsewhere.remove(&one.lock);
+                    reads.forget(one.lock);
                     taken.insert(place, id);
                     if let Some(token) = seen.token(id) {
                         of_token.insert((token, one.lock), id);
                     }
                 }
                 (What::Read, _) if one.call.is_none() => {
-                    reads.entry(one.lock).or_default().insert(one.client, id);
+                    reads.last.entry(one.lock).or_default().insert(one.client, id);
                 }
                 (What::Delete | What::Expire { .. }, outcome) if one.call.is_none() => {
-                    let reads = reads.entry(one.lock).or_default();
-                    let elsewhere = followed_elsewhere.entry(one.lock).or_default();
-                    let mut read = reads.remove(&one.client);
-                    if read.is_none() {
-                        let last = reads.iter().max_by_key(|(_, read)| **read);
-                        match last.map(|(client, read)| (*client, *read)) {
-                            Some((client, read)) => {
-                                reads.remove(&client);
-                                elsewhere.insert(client, read);
-                            }
-                            // Its own connection follows it, after all.
-                            None => read = elsewhere.remove(&one.client),
-                        }
-                    }
-                    prospect.followed.extend(read);
+                    prospect.followed.extend(reads.followed_by(one.client, one.lock));
                     if let (Some(own), Outcome::Nothing) = (taken.get(&place), outcome) {
                         prospect.last_acts.insert(*own, id);
                     }

@@ -1,12 +1,14 @@
 //! From plan, history and snapshots to the report.
 
 use super::Outcome as Word;
+use super::rows::rows;
 use super::{ActorRow, FindingRow, Repetition, Report, SnapshotRow, Summary};
 use lock_history::check::{ActorEnd, Finding, Property, Ruling, Status, Verdict};
-use lock_history::history::EventKind;
+use lock_history::history::{Event, EventKind, FailureKind, Verb};
 use lock_lab::lock::{StateFile, Token, WriteGuard};
 use lock_lab::runtime::{LabelledSnapshot, Outcome, Time, World};
 use lock_lab::scenario::{ActorPlan, Plan, Value};
+use lock_lab::server::Server;
 use std::time::Duration;
 
 /// What a report says besides the outcome of the run.
@@ -72,6 +74,7 @@ impl Report {
                 .iter()
                 .map(|labelled| snapshot_row(world, labelled))
                 .collect(),
+            rows: rows(plan, outcome, matches!(world.server(), Server::Embedded(_))),
             findings: findings.iter().map(|it| FindingRow::new(it, lock, actor)).collect(),
             expectations: ruling.expectations.clone(),
             verdict: ruling.verdict,
@@ -141,9 +144,21 @@ fn summary(actors: &[ActorRow], outcome: &Outcome) -> Summary {
         succeeded: count(Status::Success),
         already_locked: count(Status::AlreadyLocked),
         errors: count(Status::Error),
+        refused_steps: refused(events).saturating_sub(count(Status::AlreadyLocked)),
         elapsed_ms: milliseconds(elapsed),
         start_skew_us: outcome.start_skew.map(|skew| skew.as_nanos() as f64 / 1e3),
     }
+}
+
+/// How many acquires found the lock taken.
+fn refused(events: &[Event]) -> usize {
+    let is_refused = |event: &&Event| match &event.kind {
+        EventKind::Failed { operation, failure } => {
+            operation.verb == Verb::Acquire && failure.kind == FailureKind::AlreadyLocked
+        }
+        _ => false,
+    };
+    events.iter().filter(is_refused).count()
 }
 
 impl FindingRow {

@@ -1,5 +1,6 @@
 //! The report as plain data: what the writers write.
 
+use super::EventRow;
 use super::Outcome;
 use super::Repetition;
 use lock_history::check::{Expected, Property, Status, Verdict};
@@ -45,6 +46,8 @@ pub struct Report {
     pub actors: Vec<ActorRow>,
     /// The snapshots, in the order in which they were taken.
     pub consistency: Vec<SnapshotRow>,
+    /// The events that changed a key, a flag, a token or a belief, and the failures.
+    pub rows: Vec<EventRow>,
     /// What the checkers found in the history, by time.
     pub findings: Vec<FindingRow>,
     /// What was expected, and what came.
@@ -66,15 +69,20 @@ impl Report {
     pub const SCHEMA: &'static str = "nodb-trigger/report/v1";
 
     /// What was expected and did not come, a line each.
+    #[cfg(feature = "cli")]
     pub(super) fn unmet(&self) -> impl Iterator<Item = String> {
-        let unmet = self.expectations.iter().filter(|row| !row.met);
+        let unmet = self.expectations.iter().filter(|row| row.met == Some(false));
         unmet.map(|row| format!("expected {}; found {}", row.what, row.found))
     }
 
     /// Why an inconclusive report is so.
+    #[cfg(feature = "cli")]
     pub(super) fn inconclusive(&self) -> &'static str {
-        match self.expectations.len() {
-            0 => "nothing was checked",
+        match self.expectations.as_slice() {
+            [] => "nothing was checked",
+            rows if rows.iter().any(|row| row.met.is_none()) => {
+                "other clients wrote the state file, so its count does not show whether an update was lost"
+            }
             _ => "the run did not go far enough to tell",
         }
     }
@@ -91,6 +99,8 @@ pub struct Summary {
     pub already_locked: usize,
     /// How many failed otherwise.
     pub errors: usize,
+    /// How many acquires found the lock taken in actors that went on.
+    pub refused_steps: usize,
     /// From the first actor's start to the last one's end, in milliseconds.
     pub elapsed_ms: f64,
     /// From the first to the last command of the volley that starts actors together, in

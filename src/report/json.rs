@@ -83,12 +83,13 @@ mod tests {
                 "server_from",
                 "state_files",
                 "lock_only",
+                "rows",
             ],
         );
         check(
             &json["summary"],
             &["attempts", "succeeded", "already_locked", "errors", "elapsed_ms", "start_skew_us"],
-            &[],
+            &["refused_steps"],
         );
         check(&json["actors"][0], &["name", "index", "status", "duration_ms", "error"], &[]);
         check(

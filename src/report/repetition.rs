@@ -66,6 +66,7 @@ impl Repetition {
     }
 
     /// How many runs were as expected.
+    #[cfg(feature = "cli")]
     pub(super) fn expected(&self) -> u64 {
         self.verdicts.get(Verdict::Expected.word()).copied().unwrap_or_default()
     }

@@ -1,7 +1,9 @@
 //! Reports made by hand, for the writers' tests, and the golden files that the tests compare with.
 
 use super::Outcome;
-use super::{ActorRow, FindingRow, Repetition, Report, SnapshotRow, Summary};
+use super::{
+    ActorRow, EventRow, FindingRow, KeyState, LocalToken, Repetition, Report, SnapshotRow, Summary,
+};
 use lock_history::check::{Expected, Property, Status, Verdict};
 use serde_json::json;
 
@@ -30,11 +32,13 @@ fn report(scenario: &str, title: &str) -> Report {
             succeeded: 0,
             already_locked: 0,
             errors: 0,
+            refused_steps: 0,
             elapsed_ms: 2004.2,
             start_skew_us: None,
         },
         actors: Vec::new(),
         consistency: Vec::new(),
+        rows: Vec::new(),
         findings: Vec::new(),
         expectations: Vec::new(),
         verdict: Verdict::Expected,
@@ -51,7 +55,7 @@ pub(super) fn actor(index: usize, name: &str, status: Status, ms: f64, error: &s
 }
 
 fn expectation(met: bool, what: &str, found: &str) -> Expected {
-    Expected { what: what.into(), met, found: found.into() }
+    Expected { what: what.into(), met: Some(met), found: found.into() }
 }
 
 fn free(label: &str) -> SnapshotRow {
@@ -89,6 +93,49 @@ pub(super) fn orphaned(label: &str) -> SnapshotRow {
     }
 }
 
+/// A row after which the lock is held.
+fn row(at_ms: f64, actor: &str, did: &str) -> EventRow {
+    EventRow {
+        at_ms,
+        actor: Some(actor.into()),
+        group: Some("thread".into()),
+        lock: "main".into(),
+        did: did.into(),
+        commands: vec!["SET".into()],
+        failure: None,
+        key: KeyState::Held,
+        owner: Some("thread 4".into()),
+        ttl_ms: Some(21_600_000.0),
+        flag: Some(true),
+        local_token: Some(LocalToken::Held),
+        believers: Vec::new(),
+        states_consistent: Some(true),
+        explanation: "consistent".into(),
+        is_moment: false,
+    }
+}
+
+/// What a herd of which the fourth wins did.
+fn rows_of_herd(actors: &[ActorRow], refusal: &str) -> Vec<EventRow> {
+    let refused = actors.iter().filter(|actor| actor.status == Status::AlreadyLocked);
+    let refused = refused.zip(0..).map(|(actor, place)| EventRow {
+        failure: Some(refusal.into()),
+        explanation: "owner thread 4".into(),
+        is_moment: place == 0,
+        ..row(actor.duration_ms, &actor.name, "already locked")
+    });
+    let released = EventRow {
+        commands: ["GET", "DEL", "HSET"].map(str::to_owned).to_vec(),
+        key: KeyState::Gone,
+        owner: None,
+        ttl_ms: None,
+        flag: Some(false),
+        local_token: Some(LocalToken::None),
+        ..row(2003.9, "thread 4", "writes the file, releases")
+    };
+    [row(0.1, "thread 4", "acquires")].into_iter().chain(refused).chain([released]).collect()
+}
+
 /// A herd on the embedded server: the fourth of `threads` wins.
 pub(super) fn herd(threads: usize) -> Report {
     let mut report = report("thundering_herd", "many threads want one lock at the same moment");
@@ -107,6 +154,7 @@ pub(super) fn herd(threads: usize) -> Report {
             }
         })
         .collect();
+    report.rows = rows_of_herd(&report.actors, &refusal);
     report.summary.attempts = threads;
     report.summary.succeeded = 1;
     report.summary.already_locked = threads - 1;
@@ -140,6 +188,7 @@ pub(super) fn orphan() -> Report {
         succeeded: 1,
         already_locked: 1,
         errors: 1,
+        refused_steps: 0,
         elapsed_ms: 361.0,
         start_skew_us: None,
     };
@@ -176,6 +225,14 @@ pub(super) fn hostile() -> Report {
     report.runid = "Übung ロック\r".into();
     report.actors[0].name = "名前\tと\u{7}".into();
     report.actors[0].error = Some("WRONGTYPE\r\n\u{1b}]0;title\u{7} ".repeat(9));
+    report.rows = vec![EventRow {
+        key: KeyState::Unknown,
+        flag: None,
+        local_token: None,
+        states_consistent: None,
+        explanation: "\u{1b}[2J".repeat(9),
+        ..row(1.0, "名前\t", "the server evicted\r\n\u{7}")
+    }];
     report.consistency[0].label = "la\nbel".into();
     report.consistency[0].owner = Some("host\u{1b}[2J".repeat(20));
     report.consistency[0].redis_token = Some("\u{0}\u{9b}31m".into());
@@ -190,6 +247,7 @@ pub(super) fn interrupted() -> Report {
     let mut report = herd(2);
     report.clock = "virtual";
     report.actors.clear();
+    report.rows.clear();
     report.consistency.clear();
     report.expectations.clear();
     (report.verdict, report.outcome) = (Verdict::Inconclusive, Outcome::Inconclusive);

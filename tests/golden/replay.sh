@@ -15,7 +15,7 @@
 # Or type each command in its terminal.
 # The shortest lease is 1 s: a slower run sees it expire by itself.
 #
-# Made by nodb-trigger of v1:check_then_delete@1437ef98:legacy:async:ttl=1s,default_ttl=6h,wait=0s:1x5.e1.2x4.1x2.2x4:foreign_release
+# Made by nodb-trigger of v1:check_then_delete@1be56e8f:legacy:async:ttl=1s,default_ttl=6h,wait=0s:1x5.e1.2x4.1x2.2x4:foreign_release
 
 redis-cli() { command ${REDIS_CLI:-redis-cli} "$@"; }
 if [ "$(redis-cli --raw DBSIZE)" != 0 ]; then

@@ -119,7 +119,8 @@ fn kind() -> impl Strategy<Value = EventKind> {
                 lease_of,
                 expired_key,
                 in_value: false,
-                is_restart
+                is_restart,
+                clock_jump: None,
             }
         ),
         prop::option::of(failure()).prop_map(|failure| EventKind::Ended { failure }),

@@ -207,8 +207,9 @@ fn a_lease_in_a_value_that_is_shorter_than_asked_is_named_and_a_longer_one_does_
     let ended = probe("mutual_exclusion", &subject, &["--timing=strict"]);
     assert!(ended.exits(4).stdout.contains("stand still under --timing strict"), "{ended:#?}");
     let Some(subject) = client(&place, LEASE_IN_VALUE, "client long") else { return };
-    let words = ["probe", "mutual_exclusion", "--crashes=1", "--format=json", "--subject"];
-    let ended = Program::new(words.iter().chain(&[&*subject, "--property=stuck_lock"])).run();
+    let words = ["probe", "mutual_exclusion", "--crashes=1", "--max-time=1h", "--format=json"];
+    let rest = ["--property=stuck_lock", "--subject", &subject];
+    let ended = Program::new(words.iter().chain(&rest)).run();
     ended.exits(0);
 }
 

@@ -104,13 +104,14 @@ fn the_environment_s_default_ttl_is_used_and_judged() {
 fn a_table_is_for_people_and_plain_where_nobody_sees_colours() {
     let place = Place::new();
     let table = |rest: &[&str]| {
-        Program::new(arguments(&["thundering_herd", "--virtual"], &place.run(), rest)).run()
+        let flags = arguments(&["thundering_herd", "--virtual"], &place.run(), rest);
+        Program::new(flags).env("COLUMNS", "80").run()
     };
     let plain = table(&[]);
     plain.exits(0);
     assert!(!plain.stdout.contains('\u{1b}'));
     for word in
-        ["embedded", "1/5 succeeded, 4 already locked, 0 errors", "--threads 5", "consistent"]
+        ["embedded", "1/5 succeeded, 4 already locked, 0 errors", "--threads 5", "owner thread_1"]
     {
         assert!(plain.stdout.contains(word), "no {word:?} in {}", plain.stdout);
     }

@@ -153,7 +153,7 @@ fn runs_and_explorations_judge_conditional_commands_alike() {
     ] {
         let ended = finds(command, property);
         ended.exits(1);
-        let unexpected = "1 scenarios and 1 exploration, 2 unexpected";
+        let unexpected = "1 scenario and 1 exploration: 2 not as expected";
         assert!(ended.stdout.contains(unexpected), "{command}: {ended:#?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Section 6 of docs/contract.md as a table: a test for each row, and for each race. That a row's test could
+//! Section 6 of docs/book/src/explanation/contract.md as a table: a test for each row, and for each race. That a row's test could
 //! fail is shown by a mutant, an application that does otherwise in this row alone.
 
 use std::collections::BTreeMap;
@@ -320,7 +320,7 @@ fn verdict(text: &str, protocol: &Protocol) -> (Verdict, Vec<Property>) {
     let world = Arc::new(World::new(plan, server, host, files, time, Box::new(|| ())));
     let mut stage = Stage::default();
     stage.prepare_directories(&world).unwrap();
-    stage.prepare_keys(&world, false).unwrap();
+    stage.prepare_locks(&world, false).unwrap();
     let ruling = world.run().unwrap().judge(world.plan());
     let found = ruling.checked.findings.iter().map(|finding| finding.property).collect();
     (ruling.verdict, found)

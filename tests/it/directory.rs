@@ -222,7 +222,7 @@ fn a_state_file_that_somebody_else_wrote_meanwhile_stays_and_is_named() {
     fs::rename(place.at("theirs"), run.join(STATE)).unwrap();
     working.signal(Signal::TERM);
     let ended = working.end();
-    ended.exits(130).says(&[STATE, "changed by somebody else"]);
+    ended.exits(130).says(&["another process changed", STATE]);
     assert_eq!(fs::read_to_string(run.join(STATE)).unwrap(), "{\"theirs\":1}");
 }
 

@@ -41,7 +41,7 @@ fn explored(model: &Model, bounds: &Bounds) -> Explored {
 
 /// What the rules of a scenario force under `legacy`, and how many crashes and lost replies it
 /// takes to come about without them.
-const FORCED: [(&str, Property, u32, u32); 33] = [
+const FORCED: [(&str, Property, u32, u32); 38] = [
     ("singleton_race", Property::StuckLock, 0, 0),
     ("clear_locks_race", Property::LostUpdate, 0, 0),
     ("check_then_delete", Property::ForeignRelease, 0, 0),
@@ -73,6 +73,11 @@ const FORCED: [(&str, Property, u32, u32); 33] = [
     ("clock_jump", Property::LostUpdate, 0, 0),
     ("eviction", Property::LostUpdate, 0, 0),
     ("extend_without_px", Property::StuckLock, 0, 0),
+    ("extend_in_wrong_unit", Property::DoubleGrant, 0, 0),
+    ("extend_in_wrong_unit", Property::Overlap, 0, 0),
+    ("extend_in_wrong_unit", Property::LostUpdate, 0, 0),
+    ("setnx_then_expire", Property::StuckLock, 1, 0),
+    ("islocked_race", Property::FlagDrift, 0, 0),
     ("delex_without_condition", Property::ForeignRelease, 0, 0),
     ("ifne_acquire", Property::ForeignOverwrite, 0, 0),
     ("interrupted_holder", Property::StuckLock, 0, 0),
@@ -138,7 +143,7 @@ fn recipe(scenario: &Scenario) -> History {
     let world = Arc::new(world);
     let mut stage = Stage::default();
     stage.prepare_directories(&world).unwrap();
-    stage.prepare_keys(&world, false).unwrap();
+    stage.prepare_locks(&world, false).unwrap();
     world.run().unwrap().history
 }
 
@@ -295,7 +300,7 @@ fn on_redis(url: &str, model: &Model, counterexample: &Counterexample, base: &Pa
     let world = Arc::new(world);
     let mut stage = Stage::default();
     stage.prepare_directories(&world).unwrap();
-    stage.prepare_keys(&world, false).unwrap();
+    stage.prepare_locks(&world, false).unwrap();
     let replayed = world.replay(model.origin.timing, &counterexample.schedule.turns);
     let cleaned = stage.clean(&world);
     assert!(cleaned.is_clean, "{:?}", cleaned.notices);

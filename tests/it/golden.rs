@@ -1,6 +1,7 @@
 //! Files of the repository that hold what the program says. After a change that is meant, renew these
 //! and the golden files of insta with `INSTA_UPDATE=always cargo test golden`, and read the diff.
 
+use crate::pages::Page;
 use crate::program::Program;
 use lock_lab::scenario::schema;
 use std::path::Path;
@@ -24,14 +25,14 @@ fn the_schema_in_the_repository_is_current() {
 }
 
 #[test]
-fn the_readme_s_catalogue_is_what_the_program_prints() {
-    let readme = include_str!("../../README.md");
+fn the_catalogue_of_the_book_is_what_the_program_prints() {
+    let Page { name, text } = Page::read("docs/book/src/catalogue.md");
     let (begin, end) = ("<!-- catalogue -->\n", "<!-- /catalogue -->\n");
-    let (before, rest) = readme.split_once(begin).expect("README.md has no <!-- catalogue -->");
-    let (_, after) = rest.split_once(end).expect("README.md has no <!-- /catalogue -->");
+    let (before, rest) = text.split_once(begin).expect("the page has no <!-- catalogue -->");
+    let (_, after) = rest.split_once(end).expect("the page has no <!-- /catalogue -->");
     let printed = Program::new(["catalogue", "--format", "markdown"]).run();
     let printed = &printed.exits(0).stdout;
     let found = [before, begin, printed, end, after].concat();
-    let is_current = holds("README.md", &found, str::eq);
-    assert!(is_current, "README.md's catalogue differs; the program prints\n{printed}");
+    let is_current = holds(&name, &found, str::eq);
+    assert!(is_current, "{name} differs; the program prints\n{printed}");
 }

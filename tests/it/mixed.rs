@@ -1,15 +1,10 @@
-//! Runs beside workers of the application, which hold and release the same lock and write the same file.
+//! Runs while workers of the application hold and release the same lock.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use crate::program::{Place, Program, arguments, wait_until};
-use crate::redis_server::{RedisServer, redis_or_skip};
+use crate::redis_server::redis_or_skip;
 
 const KEY: &str = "nodb-lock:run:climate.nodb";
 const FLAG: &str = "locked:climate.nodb";
@@ -17,12 +12,6 @@ const FLAG: &str = "locked:climate.nodb";
 /// The state that the application's object has, with this many operations.
 fn object(count: u64) -> String {
     format!(r#"{{"py/object": "nodb.Climate", "py/state": {{"operation_count": {count}}}}}"#)
-}
-
-fn count(file: &Path) -> u64 {
-    let text = fs::read_to_string(file).unwrap();
-    let object: serde_json::Value = serde_json::from_str(&text).unwrap();
-    object["py/state"]["operation_count"].as_u64().unwrap()
 }
 
 /// A process that lives, and in whose name locks can be held.
@@ -50,102 +39,6 @@ impl Drop for Owner {
     }
 }
 
-/// A worker of the application: as long as it is let, it takes the lock, adds one and releases.
-struct Worker {
-    goes_on: Arc<AtomicBool>,
-    did: Arc<AtomicU64>,
-    thread: JoinHandle<()>,
-}
-
-impl Worker {
-    fn start(redis: &RedisServer, file: PathBuf) -> Self {
-        let (goes_on, did) = (Arc::new(AtomicBool::new(true)), Arc::<AtomicU64>::default());
-        let (client, goes, done) = (redis.client(), Arc::clone(&goes_on), Arc::clone(&did));
-        let thread = thread::spawn(move || {
-            let mut con = client.get_connection().unwrap();
-            let owner = Owner::new();
-            while goes.load(Ordering::Relaxed) {
-                let payload = owner.payload(&uuid::Uuid::new_v4().simple().to_string());
-                let mut set = redis::cmd("SET");
-                set.arg(KEY).arg(&payload).arg("NX").arg("EX").arg(600);
-                if !set.query::<bool>(&mut con).unwrap() {
-                    thread::yield_now();
-                    continue;
-                }
-                redis::cmd("HSET").arg("run").arg(FLAG).arg("true").exec(&mut con).unwrap();
-                let temporary = file.with_extension("theirs");
-                fs::write(&temporary, object(count(&file) + 1)).unwrap();
-                // As the application does: the modification time advances with each write.
-                let written = fs::File::options().write(true).open(&temporary).unwrap();
-                let before = fs::metadata(&file).unwrap().modified().unwrap();
-                if written.metadata().unwrap().modified().unwrap() <= before {
-                    written.set_modified(before + Duration::from_micros(1)).unwrap();
-                }
-                fs::rename(&temporary, &file).unwrap();
-                redis::cmd("DEL").arg(KEY).exec(&mut con).unwrap();
-                redis::cmd("HSET").arg("run").arg(FLAG).arg("false").exec(&mut con).unwrap();
-                done.fetch_add(1, Ordering::Relaxed);
-            }
-        });
-        Self { goes_on, did, thread }
-    }
-
-    fn end(self) -> u64 {
-        self.goes_on.store(false, Ordering::Relaxed);
-        self.thread.join().unwrap();
-        self.did.load(Ordering::Relaxed)
-    }
-}
-
-#[test]
-fn no_update_is_lost_beside_a_worker_and_nothing_of_ours_stays() {
-    let redis = redis_or_skip!();
-    for lock in ["current", "hardened"] {
-        let place = Place::new();
-        fs::create_dir(place.run()).unwrap();
-        let file = place.run().join("climate.nodb");
-        fs::write(&file, object(7)).unwrap();
-        let worker = Worker::start(&redis, file.clone());
-        wait_until("the worker works", || worker.did.load(Ordering::Relaxed) > 3);
-        let options = [
-            "--file=climate.nodb",
-            "--lock",
-            lock,
-            "--wait=60s",
-            "--redis",
-            &redis.url(),
-            "--requests=50",
-            "--hold=0s",
-            "--format=json",
-            "--timeout=120s",
-        ];
-        let ended = Program::new(arguments(&["rapid_sequential"], &place.run(), &options)).run();
-        let theirs = worker.end();
-        let report = ended.json();
-        let ours = report["summary"]["succeeded"].as_u64().unwrap();
-        assert_eq!(count(&file), 7 + theirs + ours, "{lock}: {ended:?}");
-        assert_eq!(report["findings"], serde_json::json!([]), "{lock}");
-        for error in report["actors"].as_array().unwrap() {
-            let error = error["error"].as_str().unwrap_or("stale write");
-            assert!(error.contains("stale write"), "{error}");
-        }
-        if lock == "hardened" {
-            ended.exits(0);
-            assert_eq!(ours, 50);
-        }
-        let left: Vec<String> = fs::read_dir(place.run())
-            .unwrap()
-            .map(|it| it.unwrap().file_name().into_string().unwrap())
-            .collect();
-        assert_eq!(left, ["climate.nodb"], "{lock}");
-        let mut con = redis.client().get_connection().unwrap();
-        let fields: Vec<String> = redis::cmd("HKEYS").arg("run").query(&mut con).unwrap();
-        let ours = |field: &String| field.starts_with("fence:");
-        assert!(!fields.iter().any(ours), "{lock}: {fields:?}");
-        redis::cmd("FLUSHALL").exec(&mut con).unwrap();
-    }
-}
-
 #[test]
 fn a_start_waits_for_a_lock_that_is_in_the_way() {
     let redis = redis_or_skip!();
@@ -170,6 +63,65 @@ fn a_start_waits_for_a_lock_that_is_in_the_way() {
     let ended = running.end();
     assert_eq!(ended.json()["summary"]["errors"], 0);
     place.is_empty();
+}
+
+#[test]
+fn what_a_holder_writes_while_a_start_waits_is_what_is_put_back() {
+    let redis = redis_or_skip!();
+    for (lock, before) in [("legacy", Some(7)), ("current", Some(7)), ("hardened", None)] {
+        let place = Place::new();
+        fs::create_dir(place.run()).unwrap();
+        let file = place.run().join("climate.nodb");
+        if let Some(count) = before {
+            fs::write(&file, object(count)).unwrap();
+        }
+        let owner = Owner::new();
+        let mut con = redis.client().get_connection().unwrap();
+        redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut con).unwrap();
+        redis::cmd("SET").arg(KEY).arg(owner.payload("theirs")).exec(&mut con).unwrap();
+        let url = redis.url();
+        let options = ["--file=climate.nodb", "--redis", &url, "--threads=1", "--hold=50ms"];
+        let rest = ["--wait=60s", "--format=json", "--lock", lock];
+        let words = arguments(&["thundering_herd"], &place.run(), &[&options[..], &rest].concat());
+        let running = Program::new(words).start();
+        wait_until("it has read the lock twice", || {
+            redis.count("commandstats", "cmdstat_pttl:calls=") > 2
+        });
+        assert_eq!(file.exists(), before.is_some(), "{lock}");
+        // Of another size, so that no clock decides whether the change is seen.
+        fs::write(&file, object(12_345)).unwrap();
+        redis::cmd("DEL").arg(KEY).exec(&mut con).unwrap();
+        let ended = running.end();
+        assert_eq!(ended.json()["summary"]["errors"], 0, "{lock}");
+        let notices = ended.json()["notices"].to_string();
+        assert!(!notices.contains("left as it is"), "{lock}: {notices}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), object(12_345), "{lock}");
+        redis::cmd("FLUSHALL").exec(&mut con).unwrap();
+    }
+}
+
+#[test]
+fn a_run_that_may_overwrite_what_workers_write_says_so_at_its_start() {
+    let place = Place::new();
+    fs::create_dir(place.run()).unwrap();
+    fs::write(place.run().join("climate.nodb"), object(7)).unwrap();
+    let words = "writes climate.nodb without checking whether it changed";
+    for (lock, rest, says) in [
+        ("legacy", &["--file=climate.nodb"][..], true),
+        ("legacy", &["--file=climate.nodb", "--repeat=2"], true),
+        ("legacy", &["--file=climate.nodb", "--lock-only"], false),
+        ("legacy", &["--file=climate.nodb", "--virtual"], false),
+        ("legacy", &["--file=new.nodb"], false),
+        ("legacy", &[], false),
+        ("current", &["--file=climate.nodb"], false),
+        ("hardened", &["--file=climate.nodb"], false),
+    ] {
+        let options =
+            [&["--threads=1", "--hold=0s", "--format=json", "--lock", lock][..], rest].concat();
+        let ended = Program::new(arguments(&["thundering_herd"], &place.run(), &options)).run();
+        assert_eq!(ended.stderr.matches(words).count(), usize::from(says), "{lock} {rest:?}");
+        assert_eq!(ended.json()["notices"].to_string().contains(words), says, "{lock} {rest:?}");
+    }
 }
 
 #[test]

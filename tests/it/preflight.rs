@@ -257,16 +257,17 @@ fn a_scenario_that_clients_cannot_play_is_refused() {
         ("singleton_race", "threads that share one controller"),
         ("forked_child", "threads that share one controller"),
         ("dirty_memory", "threads that share one controller"),
+        ("islocked_race", "does not say that it can \"islocked\""),
         ("glob_clear", "has no instruction for plant_orphan"),
-        ("clear_locks_race", "has no instruction for clear_locks"),
+        ("clear_locks_race", "does not say that it can \"clear\""),
         ("blind_delete", "the step \"redis\" of \"holder\" is only for the lock protocol legacy"),
         (
             "killed_holder",
             "the step \"acquire\" of \"holder\" is only for the lock protocols legacy, current",
         ),
         ("set_then_flag", "is only for the lock protocol"),
-        ("force_unlock_recovery", "has no instruction for force_release"),
-        ("cache_refresh", "has no instruction for get_instance"),
+        ("force_unlock_recovery", "does not say that it can \"force_release\""),
+        ("cache_refresh", "does not say that it can \"get_instance\""),
         ("orphaned_locks", "has no instruction for plant_orphan"),
     ] {
         let ended = Program::new(["probe", scenario, "--subject", &shipped("bash.sh")]).run();

@@ -60,7 +60,7 @@ pub fn packages_with(test: &str, package: &str) -> Option<String> {
     command(test, &[&packages], &[&needed])
 }
 
-fn probe(subject: &str, rest: &[&str]) -> Ended {
+pub fn probe(subject: &str, rest: &[&str]) -> Ended {
     let words = ["probe", SCENARIO, "--max-time=1h", "--format=json", "--subject", subject];
     Program::new(words.iter().chain(rest)).run()
 }
@@ -84,7 +84,7 @@ pub fn schedule(row: &Value, property: &str) -> String {
 
 /// Probes a client that must break a rule, and replays what shows it.
 #[track_caller]
-fn breaks(subject: &str, property: &str, rest: &[&str]) -> String {
+pub fn breaks(subject: &str, property: &str, rest: &[&str]) -> String {
     let ended = probe(subject, rest);
     ended.exits(1);
     let schedule = schedule(&row(&ended), property);
@@ -134,12 +134,6 @@ fn the_old_lock_of_redis_py_stays_for_good_if_it_is_killed_before_it_sets_the_tt
     // What it knows nothing of is not held against it.
     let row = row(&probe(&subject, &["--crashes=1"]));
     assert!(!found(&row).contains("flag_drift"), "{row}");
-}
-
-#[test]
-fn check_then_delete_is_found_in_the_nodb_protocol_in_python() {
-    let Some(subject) = python("the NoDb protocol in Python", "8.1.0", "nodb.py") else { return };
-    breaks(&subject, "foreign_release", &["--crashes=0"]);
 }
 
 #[test]

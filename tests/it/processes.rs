@@ -269,7 +269,7 @@ fn every_scenario_shows_with_processes_what_it_shows_with_threads() {
     let names = files.filter_map(|file| Some(file.strip_suffix(".toml")?.to_owned()));
     // That one is refused.
     let names: BTreeSet<String> = names.filter(|name| name != "singleton_race").collect();
-    assert_eq!(names.len(), 44);
+    assert_eq!(names.len(), 46);
     let all: Vec<(&str, &str)> = names
         .iter()
         .flat_map(|name| ["legacy", "current", "hardened"].map(|lock| (&**name, lock)))

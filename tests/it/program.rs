@@ -13,7 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long anything may take before it counts as hanging. Nothing is expected to take this long.
-pub const PATIENCE: Duration = Duration::from_secs(300);
+pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A start of the program that is being prepared.
 pub struct Program(Command);
@@ -24,10 +24,11 @@ impl Program {
         Self::through(Command::new(env!("CARGO_BIN_EXE_nodb-trigger")), arguments)
     }
 
-    /// The program with SIGHUP as it is in a terminal, though these tests may run under nohup.
+    /// The program with signals as they are in a terminal, though these tests may run under nohup or in the
+    /// background of a script, where SIGINT is ignored.
     pub fn in_terminal<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Self {
         let mut env = Command::new("env");
-        env.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_nodb-trigger")]);
+        env.args(["--default-signal=HUP,INT,TERM", env!("CARGO_BIN_EXE_nodb-trigger")]);
         Self::through(env, arguments)
     }
 
@@ -108,7 +109,7 @@ impl Program {
         let mut child = self.0.spawn().unwrap();
         let stdout = child.stdout.take().map(reader);
         let stderr = child.stderr.take().map(reader);
-        Running { child, stdout, stderr }
+        Running { command: format!("{:?}", self.0), child, stdout, stderr }
     }
 
     /// Runs it to its end.
@@ -127,6 +128,7 @@ fn reader(mut from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
 
 /// The program at work. Dropping it kills it.
 pub struct Running {
+    command: String,
     child: Child,
     stdout: Option<JoinHandle<Vec<u8>>>,
     stderr: Option<JoinHandle<Vec<u8>>>,
@@ -161,7 +163,7 @@ impl Running {
         let Some(status) = poll(|| self.child.try_wait().unwrap()) else {
             let _ = self.child.kill();
             let (stdout, stderr) = (text(self.stdout.take()), text(self.stderr.take()));
-            panic!("hangs; stdout: {stdout} stderr: {stderr}");
+            panic!("{} hangs; stdout: {stdout} stderr: {stderr}", self.command);
         };
         Ended {
             code: status.code(),

@@ -1,11 +1,12 @@
-//! The README's last table says which command shows which line of the seed, and what comes out. Each
+//! The table of the book's page says which command shows which line of the seed, and what comes out. Each
 //! command is run as it stands, and must end and print as the table says.
 
+use crate::pages::Page;
 use crate::readme::shell;
 use crate::redis_server::redis_or_skip;
-use std::path::Path;
 
-const HEADING: &str = "## Appendix: the seed, line by line";
+const PAGE: &str = "docs/book/src/seed.md";
+const HEADING: &str = "# The seed, line by line";
 const REDIS: &str = "--redis";
 
 /// A line of the table that has a command.
@@ -32,26 +33,25 @@ fn rows(markdown: &str) -> Vec<Row> {
         let line = index + 1;
         let cells: Vec<&str> = text.trim_matches('|').split('|').map(str::trim).collect();
         let [seed, command, status, prints] = cells[..] else {
-            panic!("README.md:{line}: {} cells instead of 4", cells.len())
+            panic!("{PAGE}:{line}: {} cells instead of 4", cells.len())
         };
-        assert!(!seed.is_empty() && !prints.is_empty(), "README.md:{line}: an empty cell");
+        assert!(!seed.is_empty() && !prints.is_empty(), "{PAGE}:{line}: an empty cell");
         if command == "–" {
-            assert!(status == "–" && prints.ends_with('.'), "README.md:{line}: says no reason");
+            assert!(status == "–" && prints.ends_with('.'), "{PAGE}:{line}: says no reason");
             return None;
         }
-        let [command] = &code(command)[..] else { panic!("README.md:{line}: one command a row") };
+        let [command] = &code(command)[..] else { panic!("{PAGE}:{line}: one command a row") };
         let outcomes = code(prints);
-        assert!(command.starts_with("nodb-trigger "), "README.md:{line}: {command}");
-        assert!(!outcomes.is_empty(), "README.md:{line}: nothing is said to be printed");
-        let status = status.parse().unwrap_or_else(|_| panic!("README.md:{line}: {status:?}"));
+        assert!(command.starts_with("nodb-trigger "), "{PAGE}:{line}: {command}");
+        assert!(!outcomes.is_empty(), "{PAGE}:{line}: nothing is said to be printed");
+        let status = status.parse().unwrap_or_else(|_| panic!("{PAGE}:{line}: {status:?}"));
         Some(Row { line, command: command.clone(), status, outcomes })
     })
     .collect()
 }
 
 fn table() -> Vec<Row> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    rows(&std::fs::read_to_string(root.join("README.md")).unwrap())
+    rows(&Page::read(PAGE).text)
 }
 
 /// Runs the command in a directory of its own, and says what isn't as the row says.
@@ -70,7 +70,7 @@ fn wrong(row: &Row, port: &str) -> Option<String> {
     }
     let stderr = String::from_utf8_lossy(&ended.stderr);
     Some(format!(
-        "README.md:{} {script}: {} instead of {}, not printed: {missing:?}\n{stdout}{stderr}",
+        "{PAGE}:{} {script}: {} instead of {}, not printed: {missing:?}\n{stdout}{stderr}",
         row.line, ended.status, row.status
     ))
 }

@@ -187,6 +187,30 @@ fn lock_only_touches_no_file() {
 }
 
 #[test]
+fn one_run_at_a_time_has_the_keys_of_a_directory() {
+    let redis = redis_or_skip!();
+    let url = redis.url();
+    let lock_only = ["--file=climate.nodb", "--redis", &url, "--lock-only"];
+    for (has_directory, second) in
+        [(false, &lock_only[..]), (true, &lock_only[..]), (true, &lock_only[..3])]
+    {
+        let place = Place::new();
+        if has_directory {
+            fs::create_dir(place.run()).unwrap();
+        }
+        let first = working(&place.run(), &lock_only);
+        let key = "0 nodb-lock:run:climate.nodb".to_owned();
+        wait_until("the lock is there", || keys(&redis).contains(&key));
+        let words = ["another nodb-trigger is at work in", "choose another directory"];
+        herd(&place.run(), &[second, &["--force"]].concat()).run().refuses(3, &words);
+        assert!(keys(&redis).contains(&key));
+        interrupted(first);
+        redis.is_empty();
+        herd(&place.run(), second).run().exits(0);
+    }
+}
+
+#[test]
 fn two_files_of_one_run_have_a_lock_each() {
     let redis = redis_or_skip!();
     let place = Place::new();

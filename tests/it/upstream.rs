@@ -275,7 +275,7 @@ fn a_key_that_somebody_else_adds_meanwhile_ends_it_and_stays() {
         );
         let subject = at_release(&place, number, &set);
         let ended = probe(&subject, &redis, &[]);
-        ended.refuses(3, &["somebody else uses database 0", "\"theirs\""]);
+        ended.refuses(3, &["another client uses database 0", "\"theirs\""]);
         let left: Vec<String> = redis.everything().into_iter().map(|(_, name, ..)| name).collect();
         assert_eq!(left, ["theirs"], "{ended:#?}");
         redis::cmd("DEL")

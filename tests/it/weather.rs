@@ -215,7 +215,11 @@ fn a_replica_is_said() {
     redis::cmd("REPLICAOF").arg("127.0.0.1").arg(1).exec(&mut con).unwrap();
     let place = Place::new();
     let ended = at(&redis.url(), &place.run(), &[]).run();
-    fails(&ended, &place, &redis, &["SET", "READONLY", "replica", "name its primary"]);
+    let primary = "its primary is redis://127.0.0.1:1";
+    fails(&ended, &place, &redis, &["SET", "READONLY", "name its primary", primary]);
+    // Each actor failed; what the server is was asked once, after their steps.
+    assert!(ended.json()["summary"]["errors"].as_u64().unwrap() > 1);
+    assert_eq!(redis.count("commandstats", "cmdstat_role:calls="), 1);
 }
 
 #[test]

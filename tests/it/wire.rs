@@ -267,7 +267,7 @@ fn a_lock_that_appears_meanwhile_is_refused_named_and_left_alone() {
     redis_cli(&redis, &["SET", &second, r#"{"token":"t","owner":"web9:1"}"#, "EX", "300"]);
     working.signal(Signal::INT);
     let ended = working.end();
-    ended.exits(130).says(&[&second, "belongs to somebody else", "left as it is"]);
+    ended.exits(130).says(&[&second, "another client holds", "left as it is"]);
     assert_eq!(redis_cli(&redis, &["GET", &second]), r#"{"token":"t","owner":"web9:1"}"#);
     assert_eq!(redis.everything().len(), 1);
     place.is_empty();

@@ -1,10 +1,13 @@
-//! The word list of CONTRIBUTING.md, kept in the identifiers, comments and test names of the sources.
+//! The word list of CONTRIBUTING.md, kept in the identifiers, comments and test names of the sources, and in the prose
+//! of README.md and of the book.
 //!
 //! String literals are exempt for now, and so are the doc comments in `src/cli/args`, which are the
 //! help: users read them, and they change with their texts. An entry with a condition in brackets,
 //! as in "whole (of a history)", is for readers: a test can't decide it.
 
 use super::layers::{files, is_of_a_word, root};
+use super::links::{complete, prose};
+use super::pages::pages;
 use std::fs;
 
 /// A word or phrase that the sources avoid.
@@ -67,6 +70,19 @@ fn words_of_lua(text: &str) -> Vec<Word> {
         Some(parts(comment).map(move |word| Some((number + 1, word))).chain([None]))
     });
     comments.flatten().collect()
+}
+
+/// The words of a page outside its code. A phrase may go on in the next line of a paragraph.
+fn words_of_page(markdown: &str) -> Vec<Word> {
+    let mut words = Vec::new();
+    for (number, line) in prose(markdown) {
+        words.extend(line.trim().is_empty().then_some(None));
+        for (at, piece) in line.split(['.', ',', ';', ':', '(', ')', '|', '`', '*']).enumerate() {
+            words.extend((at > 0).then_some(None));
+            words.extend(parts(piece).map(|word| Some((number, word))));
+        }
+    }
+    words
 }
 
 /// The words of a text in lower case; a capital letter after a small one begins another.
@@ -173,6 +189,25 @@ fn the_sources_avoid_the_words_that_contributing_lists() {
     }
     assert!(looked_at > 300, "only {looked_at} files");
     assert!(mistakes.is_empty(), "\n{}\n", mistakes.join("\n"));
+}
+
+#[test]
+fn readme_and_the_book_avoid_the_words_that_contributing_lists() {
+    let avoided = avoided(&fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap());
+    let mut mistakes = Vec::new();
+    for page in pages() {
+        let found = found(&words_of_page(&complete(&page)), &avoided);
+        mistakes.extend(found.iter().map(|it| format!("{}:{it}", page.name)));
+    }
+    assert!(mistakes.is_empty(), "\n{}\n", mistakes.join("\n"));
+}
+
+#[test]
+fn a_listed_word_is_found_in_the_prose_of_a_page_but_not_in_its_code() {
+    let avoided = avoided("| avoid | use |\n|---|---|\n| nobody, so many | N |\n");
+    let page = "# Nobody\n`nobody`\n```\nnobody\n```\nAt most so\nmany. So, many.\n";
+    let wanted = ["1: \"nobody\": write N", "6: \"so many\": write N"];
+    assert_eq!(found(&words_of_page(page), &avoided), wanted);
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let world = Arc::new(World::new(plan, server, host, files, time, Box::new(|| ())));
     let mut stage = Stage::default();
     stage.prepare_directories(&world)?;
-    stage.prepare_keys(&world, false)?;
+    stage.prepare_locks(&world, false)?;
     let outcome = world.run()?;
     let ruling = outcome.judge(world.plan());
     for finding in &ruling.checked.findings {

@@ -11,6 +11,7 @@ mod redis_cli;
 pub use connection::{Connection, Sent};
 pub use exchange::{Exchange, Listener, secret_from};
 pub use exclusive::{ExclusiveServer, Keys, OnCommandByHand, Seen, Stored};
+pub use explain::depends_on_kind;
 pub use line::{Line, hurry, is_hurried};
 pub use redis_cli::quoted_input;
 
@@ -336,13 +337,27 @@ impl Server {
         }
     }
 
-    /// Puts the failure of a command into words.
+    /// Puts the failure of a command into words. Where the answer depends on what the server is, it is asked
+    /// on a connection of its own.
     pub fn explain(&self, error: &RedisError) -> ServerError {
-        let remote = match self {
-            Server::Redis(remote) => Some(&**remote),
+        let mut words = self.explain_known(error).0;
+        if let Some(kind) = self.kind_behind(error) {
+            words = format!("{words}; {kind}");
+        }
+        ServerError(words)
+    }
+
+    /// The same from what is known: nothing is asked.
+    pub fn explain_known(&self, error: &RedisError) -> ServerError {
+        ServerError(explain::command(self.name(), error))
+    }
+
+    /// What the server is, where an error [depends on it](depends_on_kind) and it can be asked.
+    pub fn kind_behind(&self, error: &RedisError) -> Option<String> {
+        match self {
+            Server::Redis(remote) => explain::kind(remote, error),
             Server::Embedded(_) => None,
-        };
-        ServerError(explain::command(self.name(), remote, error))
+        }
     }
 }
 

@@ -17,7 +17,7 @@ pub struct ClientOptions {
     #[arg(
         long_help = "The client, as Python functions or a class: app.locks:take,drop[,extend], \
                      app/locks.py:take,drop or app.locks:Lock. Their parameters are known by name \
-                     (see the README); python3 is the one on the PATH"
+                     (see the book); python3 is the one on the PATH"
     )]
     pub python: Option<String>,
     /// Exception with which acquire reports that the lock is taken

@@ -5,7 +5,7 @@ use super::history::{CheckArgs, TimelineArgs};
 use super::operate::{ClearArgs, RecordArgs, RepairArgs, StatusArgs, UnlockArgs};
 use super::run::{FireArgs, ReplayArgs, RunArgs};
 use super::serve::ServeArgs;
-use super::values::{CatalogueFormat, Offering, hyphened, lock_protocol};
+use super::values::{CatalogueFormat, Color, Offering, hyphened, lock_protocol};
 use clap::builder::{PathBufValueParser, StringValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Command, Subcommand, ValueHint};
 use clap_complete::Shell;
@@ -24,6 +24,13 @@ pub enum Request {
     #[command(skip)]
     Fire(FireArgs),
     Run(RunArgs),
+    /// Show a race step by step, and its cure
+    #[command(after_help = "Example:\n  nodb-trigger demo")]
+    Demo {
+        /// Colour: auto, always or never
+        #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+        color: Color,
+    },
     /// List the built-in scenarios
     #[command(after_help = "Example:\n  nodb-trigger list")]
     List,

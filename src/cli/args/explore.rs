@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long an exploration may take by default.
-pub const DEFAULT_MAX_TIME: Duration = Duration::from_secs(60);
+pub const DEFAULT_MAX_TIME: Duration = crate::probing::MAX_TIME;
 /// The depth of the bugs that `pct` looks for by default.
 pub const DEFAULT_DEPTH: u32 = 3;
 

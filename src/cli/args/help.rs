@@ -42,7 +42,7 @@ pub(super) fn with_commands(
 fn rest(commands: &[Command], names: &[&str]) -> String {
     let example = names.first().unwrap_or(&"SCENARIO");
     format!(
-        "{}\nScenarios (what each does: nodb-trigger list; its options: {example} -h):\n{}\n{}",
+        "{}\nScenarios (what each does: nodb-trigger list; its options: {example} -h):\n{}{}",
         table(commands),
         wrapped(names),
         Exit::LEGEND

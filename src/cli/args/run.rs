@@ -19,8 +19,9 @@ use std::time::Duration;
 /// where it can't be met.
 const NEVER_VIRTUAL: [&str; 2] = ["redis", "processes"];
 
-const VERBOSE: &str = "Show each Redis command and reply with its time on stderr, when it is over: \
-                       in between it would disturb the race";
+const VERBOSE: &str = "Show all rows, snapshots and expectations in the report, and on stderr each Redis \
+                       command and reply with its time. They come after the run: in between they \
+                       would disturb the race";
 
 /// What the user asked for: fire this scenario.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -69,7 +70,7 @@ pub struct RunArgs {
     pub jobs: Option<NonZeroUsize>,
     #[command(flatten)]
     pub report: ReportOptions,
-    /// Show each Redis command and reply afterwards
+    /// Show all of the report, and each Redis command
     #[arg(short, long, conflicts_with = "quiet", long_help = VERBOSE)]
     pub verbose: bool,
 }
@@ -113,6 +114,9 @@ pub struct ReplayArgs {
     /// Also show irrelevant steps, and the locks
     #[arg(long, help_heading = "Report")]
     pub all: bool,
+    /// Step through it with the arrow keys; print each step where there is no terminal
+    #[arg(long, help_heading = "Report", conflicts_with_all = ["form", "format", "output", "quiet"])]
+    pub step: bool,
     /// shell: print a bash script of redis-cli lines instead
     #[arg(long = "as", value_name = "FORM", help_heading = "Report", hide_possible_values = true)]
     #[arg(conflicts_with_all = ["redis", "all", "format", "timeline"])]
@@ -124,6 +128,7 @@ pub struct ReplayArgs {
 const REPLAY_EXAMPLES: &str = "\
 Examples:
   nodb-trigger replay schedule.txt
+  nodb-trigger replay schedule.txt --step
   nodb-trigger replay schedule.txt --redis redis://127.0.0.1:6379
   nodb-trigger replay schedule.txt --as shell --output race.sh";
 
@@ -216,6 +221,9 @@ pub struct ReportOptions {
     /// Write the report to this file instead of stdout
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, hide_short_help = true)]
     pub output: Option<PathBuf>,
+    /// Also write the outcome as Markdown, for the summary of a CI job
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, hide_short_help = true)]
+    pub summary: Option<PathBuf>,
     /// Print nothing but errors
     #[arg(long, hide_short_help = true)]
     pub quiet: bool,
@@ -237,7 +245,7 @@ pub struct OutputOptions {
     /// Draw what happened (.svg, .html; - draws it here)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = picture())]
     pub timeline: Option<Picture>,
-    /// Show each Redis command and reply afterwards
+    /// Show all of the report, and each Redis command
     #[arg(short, long, conflicts_with = "quiet", long_help = VERBOSE)]
     pub verbose: bool,
 }

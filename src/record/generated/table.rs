@@ -113,7 +113,7 @@ impl fmt::Display for Tally {
     }
 }
 
-/// The outcomes by how it is recorded, whether connections are shared, fault and format: docs/recordings.md.
+/// The outcomes by how it is recorded, whether connections are shared, fault and format: docs/book/src/explanation/recordings.md.
 #[derive(Debug, Default)]
 struct Power(BTreeMap<(Mode, bool, String), BTreeMap<Format, Tally>>);
 

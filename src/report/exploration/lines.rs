@@ -27,7 +27,14 @@ impl ProtocolRow {
         }
         let lease = self.leases().unwrap_or("a lease may expire at any step");
         let actors = count(self.actor_count as f64, "actor", "actors");
-        let own = if self.client.is_some() { ", each with a client of its own" } else { "" };
+        let own = match (self.client.is_some(), self.threads) {
+            (false, _) => String::new(),
+            (true, 0) => ", each with a client of its own".into(),
+            (true, threads) if threads == self.actor_count => {
+                ", in one process of the client".into()
+            }
+            (true, threads) => format!(", {threads} of them in one process of the client"),
+        };
         let how = format!("{actors}{own}; {lease}; {tried}");
         let first_open = self.covered.iter().find(|stage| !stage.is_covered());
         if let Some(stage) = first_open {
@@ -164,7 +171,10 @@ impl ProtocolRow {
         }
         let BoundsRow { crashes, faults, .. } = self.bounds;
         let flags = [("--crashes 1", crashes), ("--faults 1", faults)];
-        let flags = flags.into_iter().filter(|(_, most)| *most == 0).map(|(flag, _)| flag);
+        // One thread of a process can't crash alone.
+        let from = if self.threads > 0 { 1 } else { 0 };
+        let flags = flags.into_iter().skip(from);
+        let flags = flags.filter(|(_, most)| *most == 0).map(|(flag, _)| flag);
         Some(flags.collect::<Vec<_>>().join(", ")).filter(|flags| !flags.is_empty())
     }
 
@@ -315,7 +325,7 @@ fn does(property: Property) -> &'static str {
         Property::SilentLoss => "can lose the lock without notice",
         Property::StuckLock => "can leave the lock behind for good",
         Property::Unavailable => "can leave a free lock that no client can acquire",
-        Property::FlagDrift => "can leave a wrong flag",
+        Property::FlagDrift => "can show a wrong flag",
         Property::TokenDrift => "can remember a token that is not the lock's",
         Property::FencingOrder => "can give out a fencing token that does not rise",
         Property::Starvation => "can starve a client",

@@ -34,11 +34,15 @@ pub(super) fn decisive(events: &[Event], drafts: &[Draft<'_>], finding: &Finding
         | Property::ForeignExtend
         | Property::LostUpdate
         | Property::FencingOrder
-        | Property::FlagDrift
         | Property::StuckLock
         | Property::Unavailable
         | Property::TokenDrift
         | Property::Registered(_) => drafts.iter().position(|it| it.position == at),
+        // Under a holder, what set the flag to free.
+        Property::FlagDrift => drafts.iter().position(|it| it.position == at).or_else(|| {
+            let flags = |change: &Change| matches!(change, Change::Flagged { .. });
+            drafts.iter().rposition(|it| it.position <= at && did(it.event, finding.lock, flags))
+        }),
         Property::Starvation | Property::Deadlock | Property::LeaseTooShort => None,
     };
     let names = |draft: &Draft<'_>| {

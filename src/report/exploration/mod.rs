@@ -13,10 +13,13 @@ pub(in crate::report) mod samples;
 mod stages;
 #[cfg(test)]
 mod tests;
+mod text;
+mod verdict;
 mod words;
 
 pub use lanes::{Lanes, Ordering, Row, SERVER};
 pub use stages::{Stage, StageRow};
+pub use text::picture;
 
 use super::Outcome;
 use super::build::parameters;
@@ -113,6 +116,9 @@ pub struct ProtocolRow {
     /// Whether leases are times in values, which end at fewer places than TTLs.
     #[serde(skip)]
     pub lease_in_value: bool,
+    /// How many actors share one process of the client.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub threads: usize,
     /// What was looked for.
     pub judged: Vec<JudgedRow>,
     /// What is not judged, and why.
@@ -123,6 +129,11 @@ pub struct ProtocolRow {
     /// How long it took.
     #[serde(skip)]
     pub took: Duration,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// What a scenario itself does to actors and commands, whatever the bounds.
@@ -295,6 +306,7 @@ impl ProtocolRow {
             covered,
             lease_expired: tried.lease_expired,
             lease_in_value: false,
+            threads: 0,
             judged: judged_rows,
             unjudged: Vec::new(),
             counterexamples,
@@ -334,7 +346,11 @@ impl ProtocolRow {
             self.outcome = Outcome::of_subject(self.verdict);
         }
         let is_known = |property| !matches!(property, Property::FlagDrift | Property::TokenDrift);
-        self.counterexamples.retain(|found| found.judged || is_known(found.property));
+        // What actors read that share a process is not known either.
+        let is_about_reads = |property| self.threads > 0 && property == Property::LostUpdate;
+        self.counterexamples.retain(|found| {
+            found.judged || is_known(found.property) && !is_about_reads(found.property)
+        });
         for found in &mut self.counterexamples {
             found.client = Some(client.clone());
             found.redis = redis.map(str::to_owned);
@@ -355,11 +371,13 @@ impl JudgedRow {
 }
 
 impl Own {
-    fn of(plan: &Plan) -> Self {
+    /// What this plan does by itself.
+    pub fn of(plan: &Plan) -> Self {
         let does = |which: fn(&RuleEffect) -> bool| plan.rules.iter().any(|it| which(&it.effect));
         let crashes = |action: &Action| matches!(action, Action::Crash);
+        let is_killed = plan.actors.iter().any(|actor| actor.killed_after.is_some());
         Self {
-            crash: does(|it| matches!(it, RuleEffect::Crash)) || plan.has(crashes),
+            crash: is_killed || does(|it| matches!(it, RuleEffect::Crash)) || plan.has(crashes),
             fault: does(|it| {
                 use RuleEffect::{DropReply, Forget, RunLate};
                 matches!(it, DropReply | Forget | RunLate(_))

@@ -31,7 +31,7 @@ pub(in crate::report) fn ran(name: &str, protocol: Arc<dyn LockProtocol>) -> (Pl
     let world = Arc::new(world);
     let mut stage = runtime::Stage::default();
     stage.prepare_directories(&world).unwrap();
-    stage.prepare_keys(&world, false).unwrap();
+    stage.prepare_locks(&world, false).unwrap();
     let mut outcome = world.run().unwrap();
     outcome.history = as_explored(&outcome.history);
     (plan, outcome)

@@ -89,7 +89,7 @@ fn table(rows: &[&SnapshotRow], length: usize, page: &mut Page) {
     fact("TTL left", &|row| plain(ttl_left(row.ttl_ms)));
     fact("flag", &|row| or_dash(row.hash_value.as_ref()));
     fact("local token", &|row| token(&row.local_token));
-    fact("controller locked", &|row| yes_no(row.controller_locked));
+    fact("islocked() says", &|row| yes_no(row.controller_locked));
     fact("states consistent", &|row| judged(if row.states_consistent { "yes" } else { "NO" }, row));
     fact("diagnosis", &|row| judged(&in_words(row.diagnosis), row));
     page.print(grid);

@@ -14,8 +14,10 @@ mod lanes;
 mod recovery;
 mod repetition;
 mod replay;
+mod rows;
 mod runs;
 mod status;
+mod step;
 
 pub use catalogue::{write_catalogue, write_list};
 pub use exploration::write_exploration;
@@ -24,6 +26,7 @@ pub use recovery::{write_recovery, write_unlock};
 pub use replay::write_replay;
 pub use runs::write_runs;
 pub use status::write_status;
+pub use step::write_step;
 
 use super::wording::{count, duration};
 use super::{FindingRow, Report, Summary, escape};
@@ -64,24 +67,30 @@ impl Style {
     }
 }
 
-/// Writes the report as a table. The last line is the verdict.
+/// Writes the report as a table: the verdict first and last, and between them what happened, event by
+/// event. With `all`, all of it, and all that was expected.
 ///
 /// # Errors
 ///
 /// Fails if `out` does.
-pub fn write(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(report: &Report, all: bool, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut page = Page::new(style);
+    page.paragraph(headline(report), tone(report.verdict));
     title(&report.scenario, &report.title, &mut page);
-    head(report, &mut page);
-    details(report, &mut page);
+    if all {
+        head(report, &mut page);
+    } else {
+        page.paragraph(place(report), Tone::Quiet);
+    }
+    if !report.rows.is_empty() {
+        page.blank();
+        rows::write(&report.rows, all, &mut page);
+    }
+    if all || report.rows.is_empty() {
+        details(report, &mut page);
+    }
     findings(&report.findings, &mut page);
-    page.section(
-        &["Met", "Expected", "Found"],
-        report.expectations.iter().map(|row| {
-            let met = if row.met { cell("yes", Tone::Good) } else { cell("NO", Tone::Bad) };
-            [met, plain(&row.what), plain(&row.found)]
-        }),
-    );
+    expectations(report, all, &mut page);
     notices(&report.notices, &mut page);
     if let Some(repetition) = &report.repetition {
         page.blank();
@@ -96,18 +105,46 @@ pub fn write(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<(
     page.write(out)
 }
 
+/// Writes each event of a run.
+///
+/// # Errors
+///
+/// Fails if `out` does.
+pub fn write_events(report: &Report, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let mut page = Page::new(style);
+    rows::write(&report.rows, true, &mut page);
+    page.write(out)
+}
+
 /// How each actor fared, and how the locks were.
 fn details(report: &Report, page: &mut Page) {
     if !report.actors.is_empty() {
         page.blank();
         actors::write(&report.actors, page);
     }
-    page.blank();
-    page.paragraph(summary(&report.summary, report.clock), Tone::Strong);
     if !report.consistency.is_empty() {
         page.blank();
         consistency::write(&report.consistency, page);
     }
+}
+
+/// What was expected and what came. Where all was met, the verdict says so.
+fn expectations(report: &Report, all: bool, page: &mut Page) {
+    let expected = &report.expectations;
+    if !all && expected.iter().all(|row| row.met == Some(true)) {
+        return;
+    }
+    page.section(
+        &["OK", "Expected", "Got"],
+        expected.iter().map(|row| {
+            let met = match row.met {
+                Some(true) => cell("✓", Tone::Good),
+                Some(false) => cell("✗", Tone::Bad),
+                None => cell("?", Tone::Odd),
+            };
+            [met, plain(&row.what), plain(&row.found)]
+        }),
+    );
 }
 
 /// The command that replays something. It stays on one line, however long it is.
@@ -118,6 +155,26 @@ fn replay_line(command: &str, page: &mut Page) {
 /// What ran.
 fn title(scenario: &str, title: &str, page: &mut Page) {
     page.paragraph(format!("{}: {}", escape(scenario), escape(title)), Tone::Strong);
+}
+
+/// Where it ran, and with which parameters, in one line.
+fn place(report: &Report) -> String {
+    let server = match report.server.as_str() {
+        "embedded" => "embedded server".into(),
+        _ => server(report),
+    };
+    let seed = report.seed.filter(|seed| *seed != 0).map(|seed| format!("seed {seed}"));
+    let parts = [
+        report.file.clone(),
+        Some(server),
+        Some(format!("protocol {}", report.protocol)),
+        Some(format!("{} clock", report.clock)),
+        report.processes.then(|| "a process each".into()),
+        seed,
+        Some(parameters(report)),
+    ];
+    let parts = parts.into_iter().flatten().filter(|part| !part.is_empty());
+    escape(&parts.collect::<Vec<_>>().join(", "))
 }
 
 /// Where it ran, and with which parameters.
@@ -168,6 +225,19 @@ fn parameters(report: &Report) -> String {
     report.parameters.iter().map(flag).collect::<Vec<_>>().join(" ")
 }
 
+/// The verdict and the outcome.
+fn headline(report: &Report) -> String {
+    let mut words: Vec<&str> = report.findings.iter().map(|row| row.property.word()).collect();
+    words.sort_unstable();
+    words.dedup();
+    let found = match words.as_slice() {
+        [] => String::new(),
+        words => format!("; found {}", words.join(", ")),
+    };
+    let summary = summary(&report.summary, report.clock);
+    format!("{}: {summary}{found}", report.outcome.word())
+}
+
 /// The run in one line.
 fn summary(summary: &Summary, clock: &str) -> String {
     let mut line = format!(
@@ -178,10 +248,14 @@ fn summary(summary: &Summary, clock: &str) -> String {
         count(summary.errors, "error", "errors"),
         duration(summary.elapsed_ms),
     );
+    if summary.refused_steps > 0 {
+        let refused = count(summary.refused_steps, "refused step", "refused steps");
+        line = line.replacen(" in ", &format!(", {refused} in "), 1);
+    }
     if clock == "virtual" {
         line.push_str(" (virtual)");
     }
-    if let Some(skew) = summary.start_skew_us {
+    if let Some(skew) = summary.start_skew_us.filter(|_| clock != "virtual") {
         line.push_str(&format!("; start skew {}", duration(skew / 1000.0)));
     }
     line
@@ -223,7 +297,7 @@ fn notices(notices: &[String], page: &mut Page) {
 /// The verdict in a sentence.
 fn verdict(report: &Report) -> (String, Tone) {
     let all = report.expectations.len();
-    let unmet = report.expectations.iter().filter(|row| !row.met).count();
+    let unmet = report.unmet().count();
     let word = report.outcome.word();
     let text = match (report.verdict, all) {
         (Verdict::Expected, 0) => &format!("{word}: it went as it should."),
@@ -234,7 +308,7 @@ fn verdict(report: &Report) -> (String, Tone) {
         (Verdict::Inconclusive, 0) => {
             "INCONCLUSIVE: nothing was checked; no outcome is expected of these parameters."
         }
-        (Verdict::Inconclusive, _) => "INCONCLUSIVE: the run did not go far enough to tell.",
+        (Verdict::Inconclusive, _) => &format!("{word}: {}.", report.inconclusive()),
     };
     (text.into(), tone(report.verdict))
 }

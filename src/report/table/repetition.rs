@@ -8,11 +8,11 @@ use crate::report::{OutcomeTally, Repetition, Tally};
 /// The most outcomes that are shown; the JSON report has them all.
 const MOST: usize = 10;
 
-/// Writes how often what came. `seed` is that of the run that the rest of the report is about.
+/// Writes how often each outcome came. `seed` is that of the run that the rest of the report is about.
 pub(super) fn write(repetition: &Repetition, seed: Option<u64>, page: &mut Page) {
     let first = if repetition.seed.is_some() { "First seed" } else { "First run" };
     let mut grid = page.grid();
-    grid.header(&["What came", "Runs", first]);
+    grid.header(&["Outcome", "Runs", first]);
     grid.right(1);
     for outcome in repetition.outcomes.iter().take(MOST) {
         row(&mut grid, in_words(outcome), tone(outcome.verdict), outcome.tally);
@@ -45,7 +45,8 @@ fn summary(repetition: &Repetition, shown: Option<u64>) -> String {
     if let (Some(first), Some(shown)) = (repetition.seed, shown) {
         let last = first.wrapping_add(runs.saturating_sub(1));
         line.push_str(&format!(
-            ", seeds {first} to {last}; shown is seed {shown}: --virtual --seed {shown} repeats it"
+            ", seeds {first} to {last}; the report above is seed {shown}: repeat it with --virtual --seed \
+             {shown}"
         ));
     }
     line

@@ -3,7 +3,7 @@
 use super::grid::{Page, Tone, cell, or_dash, plain};
 use super::{Style, replay_line, tone};
 use crate::report::exploration::ProtocolRow;
-use crate::report::wording::duration;
+use crate::report::wording::{count, duration};
 use crate::report::{Cause, Entry, Exploration, Failure, Report, Runs, escape};
 use comfy_table::Cell;
 use lock_history::check::Verdict;
@@ -179,10 +179,13 @@ fn unmet(report: &Report) -> Vec<String> {
 fn verdict(runs: &Runs) -> (String, Tone) {
     let explorations = runs.explorations().count();
     let scenarios = runs.0.len() - explorations;
-    let all = match explorations {
-        0 => format!("{scenarios} scenarios"),
-        1 => format!("{scenarios} scenarios and 1 exploration"),
-        many => format!("{scenarios} scenarios and {many} explorations"),
+    let all = match (scenarios, explorations) {
+        (_, 0) => count(scenarios, "scenario", "scenarios"),
+        (0, _) => count(explorations, "exploration", "explorations"),
+        _ => {
+            let explored = count(explorations, "exploration", "explorations");
+            format!("{} and {explored}", count(scenarios, "scenario", "scenarios"))
+        }
     };
     let with = |verdict| {
         let reports = runs.reports().filter(|report| report.verdict == verdict).count();
@@ -190,14 +193,23 @@ fn verdict(runs: &Runs) -> (String, Tone) {
     };
     let (unexpected, failed) = (with(Verdict::Unexpected), runs.failures().count());
     let inconclusive = with(Verdict::Inconclusive);
-    let counts = [(unexpected, "unexpected"), (inconclusive, "inconclusive"), (failed, "not run")];
+    let unread = runs.failures().filter(|it| it.cause == Cause::Scenario).count();
+    let counts =
+        [(unexpected, "not as expected"), (inconclusive, "inconclusive"), (failed, "not run")];
     let counts = counts.into_iter().filter(|(number, _)| *number > 0);
     let counts: Vec<_> = counts.map(|(number, what)| format!("{number} {what}")).collect();
     let (word, tone) = match counts.as_slice() {
+        [] if runs.0.len() == 1 => {
+            return (format!("AS EXPECTED: {all} ended as expected."), Tone::Good);
+        }
         [] => return (format!("AS EXPECTED: all {all} ended as expected."), Tone::Good),
+        [_] if unread == failed && failed > 0 => {
+            let files = count(runs.0.len(), "scenario file", "scenario files");
+            return (format!("FAILED: {failed} of {files} could not be read."), Tone::Bad);
+        }
         _ if failed > 0 => ("FAILED", Tone::Bad),
         _ if unexpected > 0 => ("NOT AS EXPECTED", Tone::Bad),
         _ => ("INCONCLUSIVE", Tone::Odd),
     };
-    (format!("{word}: of {all}, {}.", counts.join(", ")), tone)
+    (format!("{word}: of {all}: {}.", counts.join(", ")), tone)
 }

@@ -13,8 +13,12 @@ use lock_lab::runtime::Limit;
 use proptest::prelude::*;
 
 fn drawn(report: &Report, width: u16, color: bool) -> String {
+    drawn_as(report, false, Style { width, color })
+}
+
+fn drawn_as(report: &Report, all: bool, style: Style) -> String {
     let mut bytes = Vec::new();
-    write(report, Style { width, color }, &mut bytes).unwrap();
+    write(report, all, style, &mut bytes).unwrap();
     String::from_utf8(bytes).unwrap()
 }
 
@@ -38,6 +42,10 @@ fn golden_herd() {
     assert_golden_report("herd-40.txt", &samples::herd(10), 40);
     assert_golden_report("herd-1000-80.txt", &samples::herd(1000), 80);
     assert_golden_report("herd-1000-40.txt", &samples::herd(1000), 40);
+    let whole = drawn_as(&samples::herd(10), true, Style::PLAIN);
+    assert_golden("herd-all-80.txt", &whole);
+    let unwrapped = drawn_as(&samples::herd(10), false, Style { width: u16::MAX, color: false });
+    assert_golden("herd-unwrapped.txt", &unwrapped);
 }
 
 #[test]
@@ -49,6 +57,7 @@ fn golden_orphan() {
 #[test]
 fn golden_hostile() {
     assert_golden_report("hostile-80.txt", &samples::hostile(), 80);
+    assert_golden("hostile-all-80.txt", &drawn_as(&samples::hostile(), true, Style::PLAIN));
 }
 
 #[test]
@@ -90,7 +99,7 @@ fn drawn_runs(runs: &Runs, width: u16) -> String {
 fn golden_runs() {
     assert_golden("runs-80.txt", &drawn_runs(&several(), 80));
     let good = Runs(vec![Entry::Report(Box::new(samples::herd(10)))]);
-    assert!(drawn_runs(&good, 80).ends_with("AS EXPECTED: all 1 scenarios ended as expected.\n"));
+    assert!(drawn_runs(&good, 80).ends_with("AS EXPECTED: 1 scenario ended as expected.\n"));
 }
 
 #[test]
@@ -306,6 +315,10 @@ fn the_verdict_is_the_last_line() {
     assert_eq!(last(&report), "AS EXPECTED: the expectation was met.");
     (report.verdict, report.outcome) = (Verdict::Inconclusive, Outcome::Inconclusive);
     assert_eq!(last(&report), "INCONCLUSIVE: the run did not go far enough to tell.");
+    report.expectations[0].met = None;
+    let text = drawn(&report, 200, false);
+    assert!(text.contains("INCONCLUSIVE: other clients wrote the state file"), "{text}");
+    report.expectations[0].met = Some(true);
     assert_eq!(last(&samples::orphan()), "NOT AS EXPECTED: 1 of 2 expectations not met.");
 }
 

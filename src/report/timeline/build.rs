@@ -2,6 +2,7 @@
 //! checkers; nothing is concluded here.
 
 mod actors;
+mod held;
 mod locks;
 mod many;
 mod remarks;

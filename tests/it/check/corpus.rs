@@ -96,6 +96,7 @@ fn stories() -> Vec<Story> {
     ];
     all.extend([lost_update_bad(), lost_update_ok(), silent_loss_bad(), silent_loss_ok()]);
     all.extend([stuck_lock_bad(), stuck_lock_ok(), flag_drift_bad(), flag_drift_ok()]);
+    all.extend([flag_drift_under_a_holder_bad(), flag_drift_under_a_holder_ok()]);
     all.extend([token_drift_bad(), token_drift_ok(), fencing_order_bad(), fencing_order_ok()]);
     all.extend([starvation_bad(), starvation_ok(), deadlock_bad(), deadlock_ok()]);
     all.extend([clear_locks_bad(), amnesia_bad(), reused_token_bad(), late_reply_bad()]);
@@ -366,6 +367,34 @@ fn flag_drift_ok() -> Story {
     tape.at(1500).begin(B, "check", 0).saw(B, 0, None).flag(B, 0, false).done(B).end(B);
     let history = tape.at(2000).left(0, None, false, &[]).history();
     Story { name: "flag_drift-ok", history, findings: &[] }
+}
+
+/// B finds no lock, A acquires it, and B then sets the flag to free while A works.
+fn flag_drift_under_a_holder_bad() -> Story {
+    let mut tape = Tape::new("flag_drift_under_a_holder", &["A", "B"], 1);
+    tape.at(0).begin(B, "islocked", 0).saw(B, 0, None).at(1000).acquire(A, 0, "a1", 9000);
+    tape.at(2000).flag(B, 0, false).done(B).end(B);
+    tape.at(3000).begin(A, "work", 0).done(A);
+    tape.at(4000).release(A, 0, "a1").end(A);
+    Story {
+        name: "flag_drift_under_a_holder-bad",
+        history: tape.at(5000).left(0, None, false, &[]).history(),
+        findings: &[
+            "FlagDrift: A acquired at 1.000 s; B's islocked set the flag to free at 2.000 s; A \
+             still held the lock at 3.000 s, and the flag said free",
+        ],
+    }
+}
+
+/// A has begun to release the lock when B sets the flag to free.
+fn flag_drift_under_a_holder_ok() -> Story {
+    let mut tape = Tape::new("flag_drift_under_a_holder", &["A", "B"], 1);
+    tape.at(0).begin(B, "islocked", 0).saw(B, 0, None).at(1000).acquire(A, 0, "a1", 9000);
+    tape.at(3000).begin(A, "work", 0).done(A).at(4000).begin(A, "release", 0);
+    tape.flag(B, 0, false).done(B).end(B);
+    tape.at(5000).deleted(A, 0).flag(A, 0, false).done(A).end(A);
+    let history = tape.at(6000).left(0, None, false, &[]).history();
+    Story { name: "flag_drift_under_a_holder-ok", history, findings: &[] }
 }
 
 fn token_drift_bad() -> Story {

@@ -22,6 +22,7 @@ impl<'a> Oracle<'a> {
         all.extend(self.lost_updates());
         all.extend(self.silent_losses());
         all.extend(self.left());
+        all.extend(self.lowered_flags());
         all.extend(self.fencing_order());
         all.extend(self.starvation());
         all.extend(self.deadlocks());
@@ -340,6 +341,77 @@ impl<'a> Oracle<'a> {
             }
         }
         found
+    }
+
+    /// A holder began a step while the flag said free that it had set. Once for each belief.
+    fn lowered_flags(&self) -> Vec<Found> {
+        let mut found = Vec::new();
+        for belief in &self.beliefs {
+            let Some(taken) = belief.taken else { continue };
+            let mut begun = self.history.events.iter().filter(|event| {
+                event.actor == Some(belief.actor) && matches!(event.kind, EventKind::Invoked(_))
+            });
+            let moment = begun.find(|event| {
+                let is_believed = belief.from < event.moment && event.moment <= belief.surely_until;
+                is_believed
+                    && self.certainly_lasts(taken, event.moment)
+                    && self.is_lowered(taken, event.moment)
+            });
+            let at = moment.map(|event| event.moment.at);
+            found.extend(at.map(|at| (Property::FlagDrift, belief.lock, Some(belief.actor), at)));
+        }
+        found
+    }
+
+    /// Whether the flag was set under an acquisition, and certainly set to free since.
+    fn is_lowered(&self, taken: usize, moment: Moment) -> bool {
+        let tenure = &self.dids[taken];
+        let flags = |set: bool| {
+            let on_lock = self.dids.iter().filter(|did| did.lock == tenure.lock);
+            on_lock.filter(
+                move |did| matches!(did.change, Change::Flagged { locked } if *locked == set),
+            )
+        };
+        flags(false).any(|lowered| {
+            let is_raised = flags(true).any(|raised| {
+                let is_since = raised.received == tenure.received || tenure.received < raised.sent;
+                is_since && raised.received < lowered.sent
+            });
+            let may_be_raised_again =
+                flags(true).any(|raised| lowered.sent <= raised.received && raised.sent < moment);
+            lowered.received < moment && is_raised && !may_be_raised_again
+        })
+    }
+
+    /// Whether nothing can have ended an acquisition before a moment.
+    fn certainly_lasts(&self, taken: usize, moment: Moment) -> bool {
+        let tenure = &self.dids[taken];
+        let between = |did: &&Did<'_>| {
+            did.lock == tenure.lock && tenure.sent < did.received && did.sent < moment
+        };
+        let is_ended = self.dids.iter().filter(between).any(|did| {
+            let ends = matches!(
+                did.change,
+                Change::Took { .. } | Change::Overwrote { .. } | Change::Deleted { .. }
+            );
+            ends && did.received != tenure.received
+        });
+        let leases = || {
+            self.dids.iter().filter(between).filter_map(|did| match did.change {
+                Change::Extended { lease } => Some((did.sent, did.received, *lease)),
+                Change::Took { lease, .. } | Change::Overwrote { lease, .. }
+                    if did.received == tenure.received =>
+                {
+                    Some((did.sent, did.received, lease.unwrap_or(u64::MAX)))
+                }
+                _ => None,
+            })
+        };
+        let may_be_over = leases().any(|(sent, received, lease)| {
+            let is_replaced = leases().any(|(other, set, _)| received < other && set <= moment);
+            !is_replaced && sent.at.saturating_add(lease) < moment.at
+        });
+        !is_ended && !may_be_over && self.proof(taken).is_none_or(|proof| moment <= proof)
     }
 
     /// The fencing token of an acquisition, and when it was told: by the command, or in the answer to the acquire by

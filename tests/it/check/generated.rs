@@ -105,6 +105,36 @@ fn circle() -> impl Strategy<Value = Setup> {
     )
 }
 
+/// Actors that hold a lock and work, and others that set its flag to free where they found no lock.
+fn repairs() -> impl Strategy<Value = Setup> {
+    let holds = |asks| {
+        [
+            Act::Acquire { lock: 0, retries: 5, overwrites: false },
+            Act::Sleep,
+            Act::Dump { lock: 0, asks },
+            Act::Extend { lock: 0, own: true },
+            Act::Release { lock: 0, asks, tells: false },
+        ]
+    };
+    let holder =
+        (0..3usize, 1..4usize).prop_map(move |(asks, cycles)| holds(ASKS[asks]).repeat(cycles));
+    let repairer = (2..8usize).prop_map(|times| vec![Act::Repair { lock: 0 }; times]);
+    let actors = (prop::collection::vec(holder, 1..3), prop::collection::vec(repairer, 1..3));
+    let turns = prop::collection::vec((0..4usize, 0..5u64), 15..60);
+    let lease = prop_oneof![Just(20u64), Just(1000)];
+    (actors, turns, lease, any::<bool>(), 1..u64::MAX).prop_map(
+        |((holders, repairers), turns, lease, in_sequence, seed)| Setup {
+            actors: holders.into_iter().chain(repairers).collect(),
+            locks: 1,
+            lease,
+            turns,
+            fences: 100,
+            in_sequence,
+            seed,
+        },
+    )
+}
+
 fn setups() -> impl Strategy<Value = Setup> {
     prop_oneof![1 => setup(true), 4 => setup(false), 2 => greed(), 1 => circle()]
 }
@@ -264,6 +294,18 @@ proptest! {
     }
 
     #[test]
+    fn they_find_the_same_flags_that_are_set_to_free_under_a_holder(setup in repairs()) {
+        let history = run(&setup).0;
+        let of_flags = |mut all: Vec<Found>| {
+            all.retain(|(property, ..)| *property == Property::FlagDrift);
+            all
+        };
+        let checked = check(&history);
+        let defined = of_flags(Oracle::read(&history).all());
+        prop_assert_eq!(of_flags(found(&checked)), defined, "{}", text(&history, &checked));
+    }
+
+    #[test]
     fn what_is_found_really_happened(setup in setup(false)) {
         let (history, truth) = run(&setup);
         is_sound(&history, &check(&history), &truth)?;
@@ -312,6 +354,22 @@ fn the_generated_histories_of_shared_locks_have_double_grants_after_releases() {
         after_a_release += usize::from(grants(&history) > by_one_owner);
     }
     assert!(after_a_release >= 10, "{after_a_release}");
+}
+
+#[test]
+fn the_generated_repairs_set_the_flags_of_holders_to_free() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let mut drifts = [0; 2];
+    for _ in 0..500 {
+        let setup = repairs().new_tree(&mut runner).unwrap().current();
+        let findings = check(&run(&setup).0).findings;
+        let is_under_holder =
+            findings.iter().any(|it| it.text.to_string().contains("still held the lock"));
+        drifts[usize::from(setup.in_sequence)] += usize::from(is_under_holder);
+    }
+    assert!(drifts.iter().all(|count| *count >= 5), "{drifts:?}");
 }
 
 /// A generator that never makes what is looked for proves nothing.

@@ -366,6 +366,15 @@ impl<'a> Model<'a> {
                     waiting.end = fail(FailureKind::LostLock);
                 }
             }
+            Act::Repair { .. } if phase == 0 => {
+                changes.push(saw());
+                waiting.end = Some(Ok(operation)).filter(|_| held.is_some());
+            }
+            Act::Repair { .. } => {
+                self.flags[lock] = false;
+                changes.push(Change::Flagged { locked: false });
+                waiting.end = Some(Ok(operation));
+            }
             Act::Forget { .. } => {
                 self.actors[actor].tokens.remove(&lock);
                 waiting.end = Some(Ok(operation));

@@ -13,6 +13,8 @@ pub enum Act {
     Force { lock: usize, clears: bool },
     /// Extends the lease; of its own lock only, or of whoever's.
     Extend { lock: usize, own: bool },
+    /// Sets the flag to free, if it found no lock before.
+    Repair { lock: usize },
     /// Forgets the token.
     Forget { lock: usize },
     /// Does nothing.
@@ -72,6 +74,7 @@ impl Act {
             Act::Force { clears: true, .. } => "clear_locks",
             Act::Force { clears: false, .. } => "force_release",
             Act::Extend { .. } => "extend",
+            Act::Repair { .. } => "islocked",
             Act::Forget { .. } => "forget_token",
             Act::Sleep => "sleep",
             Act::Crash => "crash",
@@ -86,6 +89,7 @@ impl Act {
             | Act::Release { lock, .. }
             | Act::Force { lock, .. }
             | Act::Extend { lock, .. }
+            | Act::Repair { lock }
             | Act::Forget { lock } => Some(lock),
             Act::Sleep | Act::Crash => None,
         }

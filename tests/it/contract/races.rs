@@ -4,7 +4,7 @@ use super::*;
 
 const RACES: [(&str, &str, &[Property]); 14] = [
     ("late release", "late_release_flag", &[Property::FlagDrift, Property::TokenDrift]),
-    ("islocked race", "islocked_race", &[]),
+    ("islocked race", "islocked_race", &[Property::FlagDrift]),
     ("dirty memory", "dirty_memory", &[]),
     ("interrupted holder", "interrupted_holder", &[Property::StuckLock]),
     ("refresh under the holder", "refresh_under_holder", &[]),

@@ -100,9 +100,12 @@ fn clear_unescaped(link: &mut dyn Link, runid: &str) -> Vec<String> {
 
 #[test]
 fn each_row_holds_and_its_mutant_is_caught() {
-    let doc = std::fs::read_to_string("docs/contract.md").unwrap();
+    let doc = std::fs::read_to_string("docs/book/src/explanation/contract.md").unwrap();
     for (row, holds, mutant) in ROWS {
-        assert!(doc.contains(&format!("\n| {row} |")), "{row} is not in docs/contract.md");
+        assert!(
+            doc.contains(&format!("\n| {row} |")),
+            "{row} is not in docs/book/src/explanation/contract.md"
+        );
         assert!(holds(&Application::default()), "{row}");
         assert!(!holds(&mutant()), "the mutant of {row} is not caught");
     }

@@ -177,7 +177,7 @@ fn a_server_behind_tls_is_used_and_one_that_wants_no_tls_or_more_of_it_is_said()
     all_refuse(&plain, &known, &["did not answer within 10s", "one without TLS, say redis://"]);
     let authority = ["--tls-ca-cert-file", certificate.to_str().unwrap()];
     let (strict, url) = behind_tls(&certificate, &key, &authority);
-    all_refuse(&url, &known, &[&url, "refused the TLS connection", "certificate of its clients"]);
+    all_refuse(&url, &known, &[&url, "ended the TLS connection", "certificate of its clients"]);
     strict.is_empty();
     let (open, url) = behind_tls(&certificate, &key, &["--tls-auth-clients", "no"]);
     let place = Place::new();

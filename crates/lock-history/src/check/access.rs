@@ -70,7 +70,10 @@ pub(super) enum AlterationKind<'a> {
     /// Its value was replaced.
     Overwrote,
     /// Its lease was changed.
-    Extended,
+    Extended {
+        /// The lease in nanoseconds.
+        lease: u64,
+    },
 }
 
 /// When a lock was deleted, in the order in which the replies came.

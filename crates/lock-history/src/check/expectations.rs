@@ -104,7 +104,7 @@ impl Expectation {
                     ([_, _, ..], Some(lock)) => format!(" of {lock}"),
                     _ => String::new(),
                 };
-                format!("operation_count on file{name} rises by {count}")
+                format!("changes saved in the file{name}: {count}")
             }
         }
     }
@@ -115,8 +115,8 @@ impl Expectation {
 pub struct Expected {
     /// What should come.
     pub what: String,
-    /// Whether it came.
-    pub met: bool,
+    /// Whether it came; nothing where what was seen does not tell.
+    pub met: Option<bool>,
     /// What came.
     pub found: String,
 }
@@ -229,6 +229,7 @@ fn judge_one(
         mine.map(|(_, end)| end).collect()
     };
     let what = expected.words(&run.locks);
+    let known = |(met, found): (bool, String)| (Some(met), found);
     let (met, found) = match expected {
         Expectation::Total { group, status, count } => {
             let ends = match group {
@@ -236,33 +237,36 @@ fn judge_one(
                 None => actors.iter().collect(),
             };
             let found = ends.iter().filter(|end| end.status == *status).count() as u64;
-            (found == *count, found.to_string())
+            known((found == *count, found.to_string()))
         }
         Expectation::Actor { group, status, error } => {
             let ends = of_group(group);
             let ends = ends.iter().map(|end| (end.status, end.error.as_deref())).collect();
-            ends_as_expected(ends, *status, error.as_deref())
+            known(ends_as_expected(ends, *status, error.as_deref()))
         }
         Expectation::Step { step, status, error } => {
-            ends_as_expected(step_ends(run.history, step), *status, error.as_deref())
+            known(ends_as_expected(step_ends(run.history, step), *status, error.as_deref()))
         }
         Expectation::Snapshot { label, diagnosis } => {
             let labelled = run.snapshots.iter().filter(|it| it.label == label);
             let taken: Vec<&Taken<'_>> = labelled.collect();
             let met = !taken.is_empty() && taken.iter().all(|it| it.shows(diagnosis));
-            (met, listed(taken.iter().map(|it| it.diagnosis).collect()))
+            known((met, listed(taken.iter().map(|it| it.diagnosis).collect())))
         }
         Expectation::Finding { property, found } => {
             let count = findings.iter().filter(|finding| finding.property == *property).count();
             let shown = if count == 0 { "none".into() } else { count.to_string() };
-            (*found == (count > 0), shown)
+            known((*found == (count > 0), shown))
         }
         Expectation::Updates { lock, count } => {
             let found = run.updates.get(*lock).copied().unwrap_or_default();
             match run.written_by_others.get(*lock) {
-                // Some of them are theirs; how many is not known.
-                Some(true) => (found >= *count, format!("{found}, with those of other writers")),
-                _ => (found == *count, found.to_string()),
+                // Some of them are theirs; how many is not known, so ours may be lost.
+                Some(true) => {
+                    let met = if found < *count { Some(false) } else { None };
+                    (met, format!("{found}, with those of other writers"))
+                }
+                _ => known((found == *count, found.to_string())),
             }
         }
     };

@@ -37,7 +37,7 @@ pub(super) fn check(case: &Case<'_>, findings: &mut Findings) {
             }
             let victim = match alteration.kind {
                 AlterationKind::Deleted { token, .. } => victim(trace, alteration, actor, token),
-                AlterationKind::Extended => victim(trace, alteration, actor, None),
+                AlterationKind::Extended { .. } => victim(trace, alteration, actor, None),
                 AlterationKind::Overwrote => overwritten(trace, alteration, actor),
             };
             if let Some(victim) = victim {
@@ -52,7 +52,7 @@ fn property(kind: AlterationKind<'_>) -> Property {
     match kind {
         AlterationKind::Deleted { .. } => Property::ForeignRelease,
         AlterationKind::Overwrote => Property::ForeignOverwrite,
-        AlterationKind::Extended => Property::ForeignExtend,
+        AlterationKind::Extended { .. } => Property::ForeignExtend,
     }
 }
 
@@ -204,7 +204,7 @@ fn statement(
         AlterationKind::Deleted { is_freed: false, .. } => "deleted",
         AlterationKind::Deleted { is_freed: true, .. } => "took away",
         AlterationKind::Overwrote => "overwrote",
-        AlterationKind::Extended => "changed the lease of",
+        AlterationKind::Extended { .. } => "changed the lease of",
     };
     let own = own_loss(told, alteration, actor);
     let own = own.map(|own| sentence![own, "; "]);

@@ -14,7 +14,7 @@
 //! `trace` says which step each event belongs to, `tenure` whose a lock was and until when,
 //! `beliefs` which actor thought so; each property is judged from these, in a file of its own. All
 //! of it takes time in proportion to the history's length (times its logarithm, where it sorts).
-//! `possession` shows the first two to code that draws them.
+//! `possession` shows the first two to code that draws them, and `state` what keys and flags hold.
 //!
 //! `monitor` judges the same event by event, with as little memory as that needs, where nothing
 //! overlaps: for the exploration of orderings.
@@ -51,6 +51,7 @@ mod fencing_order;
 mod findings;
 mod flag_drift;
 mod foreign;
+mod holds;
 mod lease_too_short;
 mod lease_use;
 mod leases;
@@ -63,6 +64,7 @@ mod registered;
 mod sentence;
 mod silent_loss;
 mod starvation;
+mod state;
 mod stuck_lock;
 mod tenure;
 mod token_drift;
@@ -78,6 +80,7 @@ pub use orderings::Judged;
 pub use possession::{Belief, How, Possessions, Tenure, TenureEnd, possessions};
 pub use registered::{Judge, Violation, register};
 pub use sentence::{Place, Sentence};
+pub use state::{Expiry, Key, LockState, LockStates};
 pub use verdict::{Ending, Ruling, Verdict};
 
 use crate::history::{Head, History, Moment};
@@ -105,7 +108,8 @@ pub enum Property {
     StuckLock,
     /// The lock is free, and a fresh client can't acquire it.
     Unavailable,
-    /// Mirror flag and lock key disagree when no actor is active.
+    /// Mirror flag and lock key disagree when no actor is active, or while an actor works that holds the
+    /// lock.
     FlagDrift,
     /// A controller remembers an acquisition that is not the one in Redis, when no actor is active.
     TokenDrift,

@@ -132,9 +132,16 @@ fn as_explored(event: &EventKind) -> Option<Cow<'_, EventKind>> {
         EventKind::Fault { effects, lease_of, in_value, is_restart, .. } => {
             let (what, effects) = (String::new(), effects.clone());
             let (lease_of, in_value, is_restart) = (*lease_of, *in_value, *is_restart);
-            let expired_key = None;
-            let fault =
-                EventKind::Fault { what, effects, lease_of, in_value, expired_key, is_restart };
+            let (expired_key, clock_jump) = (None, None);
+            let fault = EventKind::Fault {
+                what,
+                effects,
+                lease_of,
+                in_value,
+                expired_key,
+                is_restart,
+                clock_jump,
+            };
             Some(Cow::Owned(fault))
         }
         other => Some(Cow::Borrowed(other)),

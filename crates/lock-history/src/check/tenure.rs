@@ -83,8 +83,8 @@ pub(super) struct LockTrace<'a> {
     pub alterations: Vec<Alteration<'a>>,
     /// When it was deleted.
     pub deletions: Deletions,
-    /// The last write of the flag.
-    pub flagged: Option<Access<'a>>,
+    /// All writes of the flag, likewise, and whether they set it to locked.
+    pub flags: Vec<(Access<'a>, bool)>,
     /// How the lock was left when no actor was active, and when that was seen.
     pub left: Option<(Moment, &'a Left)>,
     /// For each tenure.
@@ -102,6 +102,44 @@ impl<'a> LockTrace<'a> {
     /// Whether several tenures had this token, so that it says nothing.
     pub fn is_reused(&self, token: &str) -> bool {
         self.tokens.get(token).is_some_and(Option::is_none)
+    }
+
+    /// Whether a tenure was surely not over at a moment.
+    pub fn certainly_lasts(&self, tenure: usize, moment: Moment) -> bool {
+        let Some(it) = self.tenures.get(tenure) else { return false };
+        let began = it.access.span;
+        let may_be_between = |span: Span| {
+            began.sent < span.received
+                && span.sent < moment
+                && span.received.order != began.received.order
+        };
+        let may_end_it = |other: &Alteration<'_>| {
+            !matches!(other.kind, AlterationKind::Extended { .. })
+                && may_be_between(other.access.span)
+        };
+        let is_followed = self.tenures.iter().any(|other| may_be_between(other.access.span));
+        it.end.is_none_or(|end| moment <= end.access.span.received)
+            && !is_followed
+            && !self.alterations.iter().any(may_end_it)
+            && moment.at <= self.earliest_end(it, moment)
+    }
+
+    /// When the lease of a tenure expires at the earliest, by what was sent before a moment.
+    fn earliest_end(&self, tenure: &Tenure<'_>, moment: Moment) -> u64 {
+        let began = tenure.access.span;
+        let extensions = self.alterations.iter().filter_map(|it| match it.kind {
+            AlterationKind::Extended { lease } => Some((it.access.span, lease)),
+            AlterationKind::Deleted { .. } | AlterationKind::Overwrote => None,
+        });
+        let given = (began, tenure.leased.unwrap_or(u64::MAX));
+        let leases: Vec<(Span, u64)> = extensions
+            .filter(|(span, _)| began.sent < span.received && span.sent < moment)
+            .chain([given])
+            .collect();
+        let surely_set = leases.iter().filter(|(span, _)| span.received <= moment);
+        let last_sent = surely_set.map(|(span, _)| span.sent).max().unwrap_or_default();
+        let in_force = leases.iter().filter(|(span, _)| last_sent <= span.received);
+        in_force.map(|(span, lease)| span.sent.at.saturating_add(*lease)).min().unwrap_or_default()
     }
 
     /// What can be said only when everything was read.
@@ -321,11 +359,11 @@ impl<'a> Reader<'a> {
             }
             Change::Saw { token: None } => self.conclude(access, Shows::Free),
             Change::Extended { lease } => {
-                self.alter(access, AlterationKind::Extended);
+                self.alter(access, AlterationKind::Extended { lease: *lease });
                 self.extensions.add(access.span, *lease);
             }
             Change::Deleted { token } => self.delete(access, token.as_deref(), is_freed),
-            Change::Flagged { .. } => self.lock_trace.flagged = Some(access),
+            Change::Flagged { locked } => self.lock_trace.flags.push((access, *locked)),
             Change::Refused | Change::Saw { token: Some(_) } => {}
         }
     }

@@ -10,7 +10,8 @@ use serde::Serialize;
 pub enum Verdict {
     /// All expectations held.
     Expected,
-    /// The run did not go far enough for a verdict, or nothing was expected of these parameters.
+    /// The run did not go far enough for a verdict, what was seen does not tell whether an expectation held,
+    /// or nothing was expected of these parameters.
     Inconclusive,
     /// At least one did not hold.
     Unexpected,
@@ -91,6 +92,55 @@ impl Ruling {
 }
 
 fn all_met(expectations: &[Expected]) -> Verdict {
-    let all = expectations.iter().all(|expected| expected.met);
-    if all { Verdict::Expected } else { Verdict::Unexpected }
+    let is = |met: Option<bool>| move |expected: &Expected| expected.met == met;
+    match () {
+        () if expectations.iter().any(is(Some(false))) => Verdict::Unexpected,
+        () if expectations.iter().all(is(Some(true))) => Verdict::Expected,
+        () => Verdict::Inconclusive,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Expectation;
+    use crate::history::{Event, EventKind, Head, History, Moment};
+
+    fn ruling(rose_by: u64, is_written_by_others: bool) -> Ruling {
+        let head = Head { actors: vec!["a".into()], ..Head::default() };
+        let kinds = [EventKind::Started, EventKind::Ended { failure: None }];
+        let events = kinds.into_iter().zip(0..).map(|(kind, order)| Event {
+            moment: Moment { order, at: 0 },
+            actor: Some(0),
+            kind,
+        });
+        let history = History::merge(head, vec![events.collect()]);
+        let run = JudgedRun {
+            expectations: &[Expectation::Updates { lock: 0, count: 2 }],
+            groups: vec!["a"],
+            locks: vec!["main"],
+            history: &history,
+            snapshots: Vec::new(),
+            updates: &[rose_by],
+            written_by_others: &[is_written_by_others],
+        };
+        Ruling::on(&run, Ending::Complete)
+    }
+
+    #[test]
+    fn updates_of_other_writers_meet_no_expectation() {
+        use Verdict::{Expected, Inconclusive, Unexpected};
+        for (rose_by, written_by_others, verdict, met) in [
+            (2, false, Expected, Some(true)),
+            (3, false, Unexpected, Some(false)),
+            (1, true, Unexpected, Some(false)),
+            (2, true, Inconclusive, None),
+            (3, true, Inconclusive, None),
+        ] {
+            let ruling = ruling(rose_by, written_by_others);
+            assert_eq!(ruling.verdict, verdict, "{rose_by}, {written_by_others}");
+            let [updates] = ruling.expectations.as_slice() else { panic!("{ruling:?}") };
+            assert_eq!(updates.met, met);
+        }
+    }
 }

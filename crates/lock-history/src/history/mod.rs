@@ -182,6 +182,9 @@ pub enum EventKind {
         /// Whether the server restarted and lost what it held.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         is_restart: bool,
+        /// By how much the server's clock jumped ahead, in nanoseconds, if that is what it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        clock_jump: Option<u64>,
     },
     /// The actor ended.
     Ended {
@@ -207,6 +210,20 @@ impl EventKind {
             in_value: false,
             expired_key: None,
             is_restart: false,
+            clock_jump: None,
+        }
+    }
+
+    /// The server's clock jumped ahead by this time.
+    pub fn clock_jumped(what: String, by: Duration) -> Self {
+        Self::Fault {
+            what,
+            effects: Vec::new(),
+            lease_of: None,
+            in_value: false,
+            expired_key: None,
+            is_restart: false,
+            clock_jump: Some(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)),
         }
     }
 
@@ -219,6 +236,7 @@ impl EventKind {
             in_value: false,
             expired_key: None,
             is_restart: true,
+            clock_jump: None,
         }
     }
 
@@ -239,15 +257,17 @@ impl EventKind {
 
     fn lease_over(lock: usize, what: String, token: Option<String>, in_value: bool) -> Self {
         let effects = vec![Effect { lock, change: Change::Deleted { token } }];
-        let (lease_of, expired_key) = (Some(lock), None);
-        Self::Fault { what, effects, lease_of, in_value, expired_key, is_restart: false }
+        let (lease_of, expired_key, clock_jump) = (Some(lock), None, None);
+        let is_restart = false;
+        Self::Fault { what, effects, lease_of, in_value, expired_key, is_restart, clock_jump }
     }
 
     /// The TTL of a key that is no lock's ended by itself.
     pub fn key_expired(key: &str) -> Self {
         let (what, expired_key) = (ttl_ended(key), Some(key.to_owned()));
-        let (effects, lease_of) = (Vec::new(), None);
-        Self::Fault { what, effects, lease_of, in_value: false, expired_key, is_restart: false }
+        let (effects, lease_of, clock_jump) = (Vec::new(), None, None);
+        let (in_value, is_restart) = (false, false);
+        Self::Fault { what, effects, lease_of, in_value, expired_key, is_restart, clock_jump }
     }
 
     /// What it did to the locks.

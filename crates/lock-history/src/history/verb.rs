@@ -68,6 +68,10 @@ verbs! {
     PlantOrphan = "plant_orphan",
     /// Clears all locks of a run.
     ClearLocks = "clear_locks",
+    /// Asks whether the lock is held.
+    Islocked = "islocked",
+    /// Asks which locks of a run are held.
+    LockStatuses = "lock_statuses",
     /// The server forgets everything.
     Amnesia = "amnesia",
     /// The server's clock jumps ahead.

@@ -1,12 +1,12 @@
 //! Where state files live: on disk, or in memory for virtual runs. Those in memory can be watched and
 //! put back, so that exploration can put a state back and knows what a piece of code depends on.
 
+use super::on_disk::{self, absent_is_none, signature};
 use parking_lot::Mutex;
 use sha1_smol::Sha1;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -24,7 +24,7 @@ pub struct Files {
     on_disk: bool,
     written: Mutex<BTreeMap<PathBuf, Written>>,
     /// The files that were there before anything was written through here.
-    found: Mutex<BTreeMap<PathBuf, Signature>>,
+    found: Mutex<BTreeMap<PathBuf, Content>>,
     /// Digests of what was mirrored in Redis, and under which name: the path of a file.
     mirrored: Mutex<BTreeSet<(PathBuf, [u8; 20])>>,
     /// Held by a thread that reads and then writes.
@@ -126,16 +126,18 @@ impl Files {
 
     /// Notes a file as it is before anything is written through here, to recognise what others write
     /// meanwhile.
-    pub fn note_found(&self, path: &Path, signature: Signature) {
-        self.found.lock().insert(path.into(), signature);
+    pub fn note_found(&self, path: &Path, content: Content) {
+        self.found.lock().insert(path.into(), content);
     }
 
     /// Whether others have written the file since it was noted, or first written through here.
     pub fn is_changed_by_others(&self, path: &Path) -> bool {
-        let now = self.signature(path).ok().flatten();
+        let now = self.read(path).ok().flatten();
         match self.last_written(path) {
-            Some(written) => written.over_foreign || now != Some(written.signature),
-            None => self.found.lock().get(path).is_some_and(|found| now != Some(*found)),
+            Some(written) => {
+                written.over_foreign || now.is_none_or(|now| now.revision != written.revision)
+            }
+            None => self.found.lock().get(path).is_some_and(|found| now.as_ref() != Some(found)),
         }
     }
 
@@ -161,10 +163,10 @@ impl Files {
                 beside,
             }));
         }
-        let Some((bytes, signature)) = absent_is_none(read_on_disk(path))? else {
+        let Some((bytes, signature)) = absent_is_none(on_disk::read(path))? else {
             return Ok(None);
         };
-        let revision = revision(written.as_ref(), signature);
+        let revision = revision(written.as_ref(), &bytes, signature);
         let beside = written.map_or(0, |written| written.beside);
         Ok(Some(Content { bytes, signature, revision, beside }))
     }
@@ -196,6 +198,29 @@ impl Files {
         self.replace_counted(path, bytes, None)
     }
 
+    /// Writes a new file, as [`replace`](Self::replace) does, unless there is one already; says whether it did.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file can't be written. In memory it never fails.
+    pub fn create(&self, path: &Path, bytes: &[u8]) -> io::Result<bool> {
+        self.note(path);
+        let mut written = self.written.lock();
+        let modified = SystemTime::UNIX_EPOCH;
+        let signature = if self.on_disk {
+            on_disk::create(path, bytes)?
+        } else if written.contains_key(path) {
+            None
+        } else {
+            Some(Signature { modified, size: bytes.len() as u64 })
+        };
+        let Some(signature) = signature else { return Ok(false) };
+        let bytes = bytes.into();
+        let content = Written { bytes, signature, revision: 1, over_foreign: false, beside: 0 };
+        written.insert(path.into(), content);
+        Ok(true)
+    }
+
     /// The same, with the count of operations, if the content does not say it.
     pub(super) fn replace_counted(
         &self,
@@ -208,12 +233,12 @@ impl Files {
         let old = written.get(path);
         let mut over_foreign = false;
         let (signature, replaced) = if self.on_disk {
-            let before = absent_is_none(fs::metadata(path))?;
-            let before = before.map(|before| signature(&before)).transpose()?;
-            let replaced = before.map_or(0, |before| revision(old, before));
-            let found = self.found.lock().get(path).copied();
+            let before = absent_is_none(on_disk::read(path))?;
+            let replaced = before.as_ref().map_or(0, |(bytes, it)| revision(old, bytes, *it));
+            let found = self.found.lock().get(path).cloned();
+            let found = found.map(|found| (found.bytes, found.signature));
             over_foreign = old.is_none() && found.is_some() && found != before;
-            (replace_on_disk(path, bytes)?, replaced)
+            (on_disk::replace(path, bytes)?, replaced)
         } else {
             let modified = old.map_or(SystemTime::UNIX_EPOCH, |old| {
                 old.signature.modified + Duration::from_millis(1)
@@ -242,18 +267,36 @@ impl Files {
         then: impl FnOnce() -> io::Result<T>,
     ) -> io::Result<T> {
         let _ours = self.checked.lock();
-        let _guard = if self.on_disk { lock_on_disk(path)? } else { None };
+        let _guard = if self.on_disk { on_disk::lock(path)? } else { None };
         then()
     }
 
-    /// Gives a file on disk the content that it had before, and its modification time.
+    /// Gives a file on disk the content and the modification time that it had before, or removes it, unless
+    /// others have written it; says whether it did. The file is compared when all else is done: only what is
+    /// written between that and the one call that renames or removes is lost, as no file system compares and
+    /// renames at once.
     ///
     /// # Errors
     ///
-    /// Fails if the content can't be replaced, or if its modification time can't be set.
-    pub fn put_back(&self, path: &Path, bytes: &[u8], before: Signature) -> io::Result<()> {
-        replace_on_disk(path, bytes)?;
-        File::options().write(true).open(path)?.set_modified(before.modified)
+    /// Fails if the content can't be replaced, its modification time can't be set, or the file can't be removed.
+    pub fn put_back(&self, path: &Path, before: Option<&Content>) -> io::Result<bool> {
+        let temporary = match before {
+            Some(before) => {
+                let temporary = on_disk::written_beside(path, &before.bytes)?;
+                temporary.as_file().set_modified(before.signature.modified)?;
+                temporary.as_file().sync_all()?;
+                Some(temporary)
+            }
+            None => None,
+        };
+        if self.is_changed_by_others(path) {
+            return Ok(false);
+        }
+        match temporary {
+            Some(temporary) => on_disk::persist(temporary, path)?,
+            None => fs::remove_file(path)?,
+        }
+        Ok(true)
     }
 
     fn note(&self, path: &Path) {
@@ -265,82 +308,18 @@ impl Files {
     }
 }
 
-fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        other => other.map(Some),
-    }
-}
-
-fn signature(found: &fs::Metadata) -> io::Result<Signature> {
-    Ok(Signature { modified: found.modified()?, size: found.len() })
-}
-
-/// Which revision a content with this signature is.
-fn revision(written: Option<&Written>, found: Signature) -> u64 {
-    written.filter(|written| written.signature == found).map_or(0, |written| written.revision)
-}
-
-fn read_on_disk(path: &Path) -> io::Result<(Vec<u8>, Signature)> {
-    // From one file: another may be renamed over it meanwhile.
-    let mut file = File::open(path)?;
-    let signature = signature(&file.metadata()?)?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    Ok((bytes, signature))
-}
-
-/// Locks the file that is at `path` now; a file that was renamed over it meanwhile is another one.
-/// We don't wait for others: none of us holds this lock for longer than a write.
-fn lock_on_disk(path: &Path) -> io::Result<Option<File>> {
-    for _ in 0..RENAMES {
-        let Some(file) = absent_is_none(File::open(path))? else { return Ok(None) };
-        file.try_lock().map_err(|_| busy())?;
-        let there = absent_is_none(fs::metadata(path))?.map(|found| found.ino());
-        if there == Some(file.metadata()?.ino()) {
-            return Ok(Some(file));
-        }
-    }
-    Err(busy())
-}
-
-/// How often another file may be renamed over the one that we want to lock.
-const RENAMES: usize = 100;
-
-fn busy() -> io::Error {
-    io::Error::new(io::ErrorKind::ResourceBusy, "another process has locked it (flock)")
-}
-
-fn replace_on_disk(path: &Path, bytes: &[u8]) -> io::Result<Signature> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let mut temporary = tempfile::Builder::new()
-        .prefix(&format!(".{name}."))
-        .suffix(".tmp")
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(directory)?;
-    temporary.write_all(bytes)?;
-    if let Some(old) = absent_is_none(fs::metadata(path))? {
-        // Root keeps the owner; another user gets the file that they would create.
-        let _ = fchown(temporary.as_file(), Some(old.uid()), Some(old.gid()));
-        let mode = Permissions::from_mode(old.permissions().mode() & 0o7777);
-        temporary.as_file().set_permissions(mode)?;
-        let old = old.modified()?;
-        if temporary.as_file().metadata()?.modified()? <= old {
-            temporary.as_file().set_modified(old + Duration::from_micros(1))?;
-        }
-    }
-    temporary.as_file().sync_all()?;
-    let signature = signature(&temporary.as_file().metadata()?)?;
-    temporary.persist(path).map_err(|error| error.error)?;
-    // The file is committed; a directory that can't be synced is no failure of the write.
-    let _ = File::open(directory).and_then(|directory| directory.sync_all());
-    Ok(signature)
+/// Which revision a content is. Its signature alone does not say it: another process may write as many bytes
+/// within one tick of the clock of the file system.
+fn revision(written: Option<&Written>, bytes: &[u8], signature: Signature) -> u64 {
+    let is_it = |it: &&Written| it.signature == signature && it.bytes == bytes;
+    written.filter(is_it).map_or(0, |written| written.revision)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::{File, Permissions};
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_rewrite_of_the_same_size_changes_the_signature() {
@@ -391,13 +370,39 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_others_have_written_is_not_put_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.nodb");
+        for is_theirs in [false, true] {
+            for had_file in [true, false] {
+                fs::write(&path, b"before").unwrap();
+                let files = Files::on_disk();
+                let before = files.read(&path).unwrap().filter(|_| had_file);
+                files.replace(&path, b"ours").unwrap();
+                if is_theirs {
+                    fs::write(&path, b"theirs, longer").unwrap();
+                }
+                let is_put_back = files.put_back(&path, before.as_ref()).unwrap();
+                assert_eq!(is_put_back, !is_theirs);
+                let now = files.read(&path).unwrap();
+                match is_theirs {
+                    true => assert_eq!(now.unwrap().bytes, b"theirs, longer"),
+                    false => assert_eq!(now, before),
+                }
+                let names = fs::read_dir(directory.path()).unwrap().count();
+                assert_eq!(names, usize::from(is_theirs || had_file), "nothing temporary stays");
+            }
+        }
+    }
+
+    #[test]
     fn what_others_write_before_the_first_write_is_noticed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.nodb");
         for with_write in [false, true] {
             fs::write(&path, b"before").unwrap();
             let files = Files::on_disk();
-            files.note_found(&path, files.signature(&path).unwrap().unwrap());
+            files.note_found(&path, files.read(&path).unwrap().unwrap());
             assert!(!files.is_changed_by_others(&path));
             if !with_write {
                 files.replace(&path, b"ours").unwrap();
@@ -407,6 +412,67 @@ mod tests {
             assert!(files.is_changed_by_others(&path));
             files.replace(&path, b"ours again").unwrap();
             assert!(files.is_changed_by_others(&path));
+        }
+    }
+
+    /// Writes as many bytes into the file as it has, and gives it its modification time again.
+    fn write_unnoticed(path: &Path, bytes: &[u8]) {
+        let before = fs::metadata(path).unwrap();
+        assert_eq!(before.len(), bytes.len() as u64);
+        fs::write(path, bytes).unwrap();
+        File::options()
+            .write(true)
+            .open(path)
+            .unwrap()
+            .set_modified(before.modified().unwrap())
+            .unwrap();
+    }
+
+    #[test]
+    fn what_others_write_within_one_tick_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.nodb");
+        let found = || {
+            fs::write(&path, b"before").unwrap();
+            let files = Files::on_disk();
+            files.note_found(&path, files.read(&path).unwrap().unwrap());
+            files
+        };
+        let before_the_first = found();
+        write_unnoticed(&path, b"theirs");
+        assert!(before_the_first.is_changed_by_others(&path));
+        before_the_first.replace(&path, b"ours 1").unwrap();
+        assert!(before_the_first.is_changed_by_others(&path));
+
+        let between_two = found();
+        between_two.replace(&path, b"ours 1").unwrap();
+        write_unnoticed(&path, b"theirs");
+        assert_eq!(between_two.read(&path).unwrap().unwrap().revision, 0);
+        assert_eq!(between_two.replace(&path, b"ours 2").unwrap().old, 0);
+        assert!(between_two.is_changed_by_others(&path));
+
+        let after_the_last = found();
+        after_the_last.replace(&path, b"ours 1").unwrap();
+        assert!(!after_the_last.is_changed_by_others(&path));
+        write_unnoticed(&path, b"theirs");
+        assert!(after_the_last.is_changed_by_others(&path));
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_not_created() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.nodb");
+        let files = Files::on_disk();
+        fs::write(&path, b"theirs").unwrap();
+        assert!(!files.create(&path, b"ours").unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"theirs");
+        assert_eq!(files.last_written(&path), None);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        fs::remove_file(&path).unwrap();
+        for files in [files, Files::in_memory()] {
+            assert!(files.create(&path, b"ours").unwrap());
+            assert_eq!(files.read(&path).unwrap().unwrap().revision, 1);
+            assert!(!files.create(&path, b"again").unwrap());
         }
     }
 

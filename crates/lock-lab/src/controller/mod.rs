@@ -4,6 +4,7 @@
 mod files;
 mod memory;
 mod object;
+mod on_disk;
 mod registry;
 
 pub use files::{Content, Files, Replaced, Signature, Written};
@@ -16,7 +17,7 @@ use crate::lock::{
     Acquisition, Caller, LockError, LockName, LockProtocol, StateFile, Token, TokenSlot, Ttl,
     WriteGuard,
 };
-use lock_history::history::Write;
+use lock_history::history::{Verb, Write};
 use object::Object;
 use parking_lot::{Mutex, MutexGuard};
 use redis::ConnectionLike;
@@ -213,6 +214,20 @@ impl Controller {
     /// fails.
     pub fn extend(&self, caller: &mut Caller<'_>, protocol: &dyn LockProtocol) -> Result {
         Ok(protocol.extend(&mut caller.at(&self.lock, &self.slot))?)
+    }
+
+    /// Does what a client from outside has an operation of its own for, and says whether its answer is yes.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError`] if the client fails.
+    pub fn does(
+        &self,
+        caller: &mut Caller<'_>,
+        protocol: &dyn LockProtocol,
+        verb: &Verb,
+    ) -> Result<Option<bool>, LockError> {
+        protocol.does(&mut caller.at(&self.lock, &self.slot), verb)
     }
 
     /// Gives the lock back.

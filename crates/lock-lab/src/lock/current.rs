@@ -5,11 +5,11 @@
 //! Key and flag still move by two commands, and nothing renews a lease. Where the lease expires between the
 //! GET and the script of a release, the flag stays `true` on a free lock and the token stays remembered.
 
-use super::legacy::{force, forget, stored};
-use super::protocol::{WriteGuard, ask, set_flag};
+use super::legacy::{force, forget, remember, stored, take};
+use super::protocol::{WriteGuard, ask};
 use super::script::Script;
 use super::{
-    Acquisition, Context, LockError, LockProtocol, Operation, Payload, Result, Ttl, encode_payload,
+    Acquisition, Context, LockError, LockProtocol, Operation, Payload, Result, Ttl,
     replacement_fence,
 };
 use crate::intercept::PausePoint;
@@ -44,24 +44,12 @@ impl LockProtocol for Current {
 
     fn acquire(&self, at: &mut Context<'_>, ttl: Ttl, _floor: u64) -> Result<Acquisition> {
         refuse_under_replacement(at)?;
-        let token = at.identity.issue();
-        let payload = encode_payload(&token, at.identity.owner(), at.clock.unix(), ttl);
-        let taken: Option<String> = ask(at.link, "SET", at.lock.key(), |cmd| {
-            cmd.arg(&payload).arg("NX").arg("EX").arg(ttl.seconds());
-        })?;
-        if taken.is_none() {
-            let holder = stored(at.link, at.lock)?;
-            return Err(LockError::already_locked(holder.as_deref().map(Payload::decode).as_ref()));
-        }
+        let (acquisition, payload) = take(at, ttl)?;
         if let Err(refused) = refuse_under_replacement(at) {
             self.delete(at, payload.as_bytes())?;
             return Err(refused);
         }
-        set_flag(at.link, at.lock, true)?;
-        at.link.pause(PausePoint::TokenWrite)?;
-        let acquisition = Acquisition { token, fence: None, ttl };
-        at.slot.set(Some(acquisition.clone()));
-        Ok(acquisition)
+        remember(at, acquisition)
     }
 
     /// The application has no such operation. As under legacy, the caller sets the TTL, without regard to

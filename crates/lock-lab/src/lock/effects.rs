@@ -72,7 +72,7 @@ pub fn seen_effects(
     }
     // A lease that is set again within a millisecond looks the same.
     let does_not_show = |effect: &Effect| match effect.change {
-        Change::Saw { .. } | Change::Refused => true,
+        Change::Saw { .. } | Change::Refused | Change::Flagged { .. } => true,
         // Where there was a lease, it shows that there is none any more.
         Change::Extended { lease } => lease < NO_END,
         _ => false,

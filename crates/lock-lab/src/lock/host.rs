@@ -4,6 +4,39 @@ use super::{LockName, LockProtocol, Result};
 use crate::server::Connection;
 use lock_history::history::Sharing;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// What actors outside share that run in one process, as a number: as long as it is the same, so is what the
+/// process does next.
+#[derive(Debug, Default)]
+pub struct SharedMemory {
+    number: AtomicU32,
+    touched: AtomicBool,
+}
+
+impl SharedMemory {
+    /// The number.
+    pub fn get(&self) -> u32 {
+        self.touched.store(true, Ordering::Relaxed);
+        self.untouched()
+    }
+
+    /// Goes over to another one.
+    pub fn set(&self, number: u32) {
+        self.touched.store(true, Ordering::Relaxed);
+        self.number.store(number, Ordering::Relaxed);
+    }
+
+    /// The number, for an observer.
+    pub(crate) fn untouched(&self) -> u32 {
+        self.number.load(Ordering::Relaxed)
+    }
+
+    /// Whether it was read or changed since this was last asked.
+    pub(crate) fn was_touched(&self) -> bool {
+        self.touched.swap(false, Ordering::Relaxed)
+    }
+}
 
 /// One of the actors.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -45,6 +78,24 @@ pub trait ActorHost: Send + Sync {
     fn memory(&self, _who: Who) -> u32 {
         0
     }
+
+    /// The memory of the process that some actors share, if some do and it is not this one.
+    fn shared_memory(&self) -> Option<&SharedMemory> {
+        None
+    }
+
+    /// About how many bytes are taken by what the host remembers of the actors, for the bound of an exploration.
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    /// How many actors share a process that is not this one.
+    fn threads(&self) -> usize {
+        0
+    }
+
+    /// A run or an exploration begins: what actors share is empty, and what is remembered of it is not used.
+    fn begin(&self) {}
 
     /// Whether the host has learned since this was last asked that what was tried before says nothing: it
     /// must be tried again from the beginning.

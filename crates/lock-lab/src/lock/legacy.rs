@@ -18,20 +18,8 @@ impl LockProtocol for Legacy {
     }
 
     fn acquire(&self, at: &mut Context<'_>, ttl: Ttl, _floor: u64) -> Result<Acquisition> {
-        let token = at.identity.issue();
-        let payload = encode_payload(&token, at.identity.owner(), at.clock.unix(), ttl);
-        let taken: Option<String> = ask(at.link, "SET", at.lock.key(), |cmd| {
-            cmd.arg(&payload).arg("NX").arg("EX").arg(ttl.seconds());
-        })?;
-        if taken.is_none() {
-            let holder = stored(at.link, at.lock)?;
-            return Err(LockError::already_locked(holder.as_deref().map(Payload::decode).as_ref()));
-        }
-        set_flag(at.link, at.lock, true)?;
-        at.link.pause(PausePoint::TokenWrite)?;
-        let acquisition = Acquisition { token, fence: None, ttl };
-        at.slot.set(Some(acquisition.clone()));
-        Ok(acquisition)
+        let (acquisition, _) = take(at, ttl)?;
+        remember(at, acquisition)
     }
 
     /// The reference has no such operation. This is what careless clients do: the caller sets the
@@ -69,6 +57,28 @@ impl LockProtocol for Legacy {
     fn first_command(&self) -> &str {
         "SET"
     }
+}
+
+/// Sets the lock key if it is free; gives the acquisition, and the payload that the key holds now.
+pub(super) fn take(at: &mut Context<'_>, ttl: Ttl) -> Result<(Acquisition, String)> {
+    let token = at.identity.issue();
+    let payload = encode_payload(&token, at.identity.owner(), at.clock.unix(), ttl);
+    let taken: Option<String> = ask(at.link, "SET", at.lock.key(), |cmd| {
+        cmd.arg(&payload).arg("NX").arg("EX").arg(ttl.seconds());
+    })?;
+    if taken.is_none() {
+        let holder = stored(at.link, at.lock)?;
+        return Err(LockError::already_locked(holder.as_deref().map(Payload::decode).as_ref()));
+    }
+    Ok((Acquisition { token, fence: None, ttl }, payload))
+}
+
+/// Says that the lock is held, and remembers the acquisition.
+pub(super) fn remember(at: &mut Context<'_>, acquisition: Acquisition) -> Result<Acquisition> {
+    set_flag(at.link, at.lock, true)?;
+    at.link.pause(PausePoint::TokenWrite)?;
+    at.slot.set(Some(acquisition.clone()));
+    Ok(acquisition)
 }
 
 /// Releases the lock of any holder.

@@ -30,7 +30,7 @@ pub use effects::{
 pub use hardened::Hardened;
 #[cfg(test)]
 pub(crate) use hardened::mutants;
-pub use host::{ActorHost, Who, in_process};
+pub use host::{ActorHost, SharedMemory, Who, in_process};
 pub use legacy::{Legacy, is_locked};
 pub use name::{
     FLAG_PREFIX, KEY_PREFIX, LockName, NameError, RunDirectory, RunGroup, key_pattern, literal,
@@ -40,8 +40,8 @@ pub use owner::Life;
 pub use payload::{Payload, encode_payload, is_dead};
 pub use protocol::{Caller, Context, LockError, LockProtocol, Result, WriteGuard};
 pub use recovery::{
-    Fence, Flag, Removal, delete_if, expire_if, remove_if, repair_flag, replace_if, restore,
-    restore_field_if,
+    Flag, Removal, delete_if, expire_if, remove_counter, remove_if, repair_flag, replace_if,
+    restore, restore_field_if,
 };
 pub use registry::{default_protocol, protocol, protocols, register};
 pub use run::{clear_locks, flags, lock_statuses, locked_files};

@@ -3,6 +3,7 @@
 use super::{Acquisition, Identity, LockName, Payload, TokenSlot, Ttl};
 use crate::intercept::{Crashed, Link};
 use lock_history::check::Property;
+use lock_history::history::Verb;
 use redis::{Cmd, FromRedisValue, RedisError};
 use redis_sim::clock::Clock;
 use serde::{Deserialize, Serialize};
@@ -107,6 +108,15 @@ pub trait LockProtocol: Send + Sync {
     /// [`LockError::NotLocked`], [`LockError::NotOwner`] or [`LockError::Lost`] if the protocol
     /// forbids the write, [`LockError::Redis`] if a command fails.
     fn check_write(&self, at: &mut Context<'_>) -> Result;
+
+    /// Does what a client from outside has an operation of its own for, and says whether its answer is yes.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Client`] if the client fails.
+    fn does(&self, _at: &mut Context<'_>, _verb: &Verb) -> Result<Option<bool>> {
+        Ok(None)
+    }
 
     /// The name of the command that an acquire sends first, in capitals. `GET` is none that takes the lock.
     fn first_command(&self) -> &str;

@@ -47,8 +47,20 @@ end
 return ''
 "#;
 
+/// KEYS: lock key, flag hash. ARGV: field of the counter of fencing tokens, the number that it must have.
+/// Says whether there is a counter still.
+const REMOVE_COUNTER: &str = r#"
+local count = redis.call('HGET', KEYS[2], ARGV[1])
+if not count then return 0 end
+local holder = redis.call('GET', KEYS[1])
+if count ~= ARGV[2] or (holder and string.find(holder, '"fence"', 1, true)) then return 1 end
+redis.call('HDEL', KEYS[2], ARGV[1])
+return 0
+"#;
+
 static REMOVE_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(REMOVE));
 static REPAIR_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(REPAIR));
+static COUNTER_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(REMOVE_COUNTER));
 
 /// The outcome of taking a lock away.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,15 +138,6 @@ pub fn repair_flag(link: &mut dyn Link, lock: &LockName) -> Result<Flag> {
     })
 }
 
-/// What becomes of the counter of fencing tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fence {
-    /// It stays as it is: a counter that others may have read must never fall.
-    Stays,
-    /// It goes: there was none before.
-    Goes,
-}
-
 /// Deletes the lock key if its holder is one of `ours`, and restores the flag's earlier value, or
 /// removes it. If another owner holds the lock, nothing is changed; says whether all is as it was.
 ///
@@ -146,18 +149,14 @@ pub fn restore(
     lock: &LockName,
     ours: impl Fn(&Payload) -> bool,
     flag: Option<&[u8]>,
-    fence: Fence,
 ) -> Result<bool> {
     let mut attempt = || -> Result<Option<bool>, RedisError> {
         let Some(held) = watch(link, lock, |held| held.is_none_or(&ours))? else {
             return Ok(Some(false));
         };
-        let mut field = |name: &str| -> Result<Option<Vec<u8>>, RedisError> {
-            redis::cmd("HGET").arg(lock.runid()).arg(name).query(link)
-        };
-        let flag_now = field(lock.flag())?;
-        let counter = if fence == Fence::Goes { field(lock.fence())? } else { None };
-        if held.is_none() && flag_now.as_deref() == flag && counter.is_none() {
+        let flag_now: Option<Vec<u8>> =
+            redis::cmd("HGET").arg(lock.runid()).arg(lock.flag()).query(link)?;
+        if held.is_none() && flag_now.as_deref() == flag {
             // Nothing to do; a write would be seen by those that watch the flags, and refused by a
             // server that takes no writes.
             redis::cmd("UNWATCH").exec(link)?;
@@ -169,9 +168,6 @@ pub fn restore(
             Some(value) => change.cmd("HSET").arg(lock.runid()).arg(lock.flag()).arg(value),
             None => change.cmd("HDEL").arg(lock.runid()).arg(lock.flag()),
         };
-        if counter.is_some() {
-            change.cmd("HDEL").arg(lock.runid()).arg(lock.fence());
-        }
         let reply: Value = change.query(link)?;
         Ok((reply != Value::Nil).then_some(true))
     };
@@ -181,6 +177,21 @@ pub fn restore(
         }
     }
     Ok(false)
+}
+
+/// Removes the counter of fencing tokens in one script, unless another client uses it: it has drawn a number
+/// after `last`, or holds the lock with one. Says whether none is left. A client that waits for the lock does not
+/// show; its number will rise above what its file has seen.
+///
+/// # Errors
+///
+/// [`LockError::Redis`] if the script fails or is refused.
+pub fn remove_counter(link: &mut dyn Link, lock: &LockName, last: Option<u64>) -> Result<bool> {
+    let last = last.map(|last| last.to_string()).unwrap_or_default();
+    let is_left: bool = COUNTER_SCRIPT.run(link, lock, |cmd| {
+        cmd.arg(lock.fence()).arg(&last);
+    })?;
+    Ok(!is_left)
 }
 
 /// Watches the lock key, and gives what it holds if that is as it should be. WATCH and MULTI make
@@ -387,6 +398,32 @@ mod tests {
             assert_eq!(repair_flag(&mut link, &lock).unwrap(), expected);
             let flag = run(&mut link, &["HGET", "run", lock.flag()]);
             assert_eq!(flag, flag_after.map_or(Value::Nil, text));
+        }
+    }
+
+    #[test]
+    fn a_counter_that_another_client_uses_stays() {
+        let lock = LockName::new("run", "x.nodb");
+        let (fenced, plain) = (r#"{"token":"theirs","fence":3}"#, r#"{"token":"theirs"}"#);
+        for (count, last, holder, is_gone) in [
+            (Some("3"), Some(3), None, true),
+            (Some("3"), Some(3), Some(plain), true),
+            (Some("3"), Some(3), Some(fenced), false),
+            (Some("4"), Some(3), None, false),
+            (Some("3"), None, None, false),
+            (None, Some(3), None, true),
+        ] {
+            let mut link = server();
+            if let Some(count) = count {
+                run(&mut link, &["HSET", "run", lock.fence(), count]);
+            }
+            if let Some(holder) = holder {
+                run(&mut link, &["SET", lock.key(), holder]);
+            }
+            let gone = remove_counter(&mut link, &lock, last).unwrap();
+            let left = run(&mut link, &["HEXISTS", "run", lock.fence()]);
+            let expected = (is_gone, Value::Int((!is_gone).into()));
+            assert_eq!((gone, left), expected, "{count:?}, {last:?}, {holder:?}");
         }
     }
 

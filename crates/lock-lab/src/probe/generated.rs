@@ -184,7 +184,7 @@ impl Subjects {
     /// Clients that do what a program says.
     pub(crate) fn programmed(program: &Program) -> Arc<Self> {
         let can = vec!["extend".into()];
-        let about = About { name: "a program".into(), can, shared: None, has_own_lease: false };
+        let about = About { name: "a program".into(), can, ..About::default() };
         let program = program.clone();
         let (watched, vocabulary) = (HashMap::new(), Arc::default());
         let start = start(String::new());

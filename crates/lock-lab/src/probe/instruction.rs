@@ -1,6 +1,7 @@
 //! What a client is instructed to do with a lock: the same members each time, in a rehearsal and later.
 
 use crate::lock::LockName;
+use lock_history::history::Verb;
 use serde_json::{Value, json};
 
 /// What a client does with a lock.
@@ -10,6 +11,11 @@ pub(super) enum Instruction {
     Extend,
     Release,
     Write,
+    ForceRelease,
+    Clear,
+    Islocked,
+    Statuses,
+    GetInstance,
 }
 
 impl Instruction {
@@ -20,6 +26,22 @@ impl Instruction {
             Self::Extend => "extend",
             Self::Release => "release",
             Self::Write => "write",
+            Self::ForceRelease => "force_release",
+            Self::Clear => "clear",
+            Self::Islocked => "islocked",
+            Self::Statuses => "statuses",
+            Self::GetInstance => "get_instance",
+        }
+    }
+
+    /// That of a verb for which clients may have an operation of their own.
+    pub fn of(verb: &Verb) -> Option<Self> {
+        match verb {
+            Verb::ClearLocks => Some(Self::Clear),
+            Verb::Islocked => Some(Self::Islocked),
+            Verb::LockStatuses => Some(Self::Statuses),
+            Verb::GetInstance => Some(Self::GetInstance),
+            _ => None,
         }
     }
 
@@ -29,7 +51,7 @@ impl Instruction {
         let (word, key) = (self.word(), lock.key());
         let mut line = match self {
             Self::Acquire | Self::Extend => json!({"do": word, "lock": key, "ttl_ms": ttl_ms}),
-            Self::Release | Self::Write => json!({"do": word, "lock": key}),
+            _ => json!({"do": word, "lock": key}),
         };
         if let (Some(kind), Some(members)) = (kind, line.as_object_mut()) {
             members.insert("kind".into(), kind.word().into());

@@ -25,6 +25,7 @@ mod process;
 mod rehearsal;
 mod shared;
 mod subject;
+mod threads;
 mod transcript;
 mod wire;
 mod worker;
@@ -41,23 +42,24 @@ pub use worker::obey;
 pub use worker_host::{FILES_OF_A_PROCESS, NotStarted, OurProcesses};
 
 use crate::lock::{
-    self, Acquisition, ActorHost, Context, LockError, LockName, LockProtocol, Token, TokenSlot,
-    Ttl, Who,
+    self, Acquisition, ActorHost, Context, LockError, LockName, LockProtocol, SharedMemory, Token,
+    TokenSlot, Ttl, Who,
 };
 use crate::server::{Connection, ExclusiveServer, Keys, Server, ServerError};
 use canonical::{Vocabulary, is_time};
 use client::Client;
 use instruction::Instruction;
-use lock_history::history::Sharing;
+use lock_history::history::{Sharing, Verb};
 use pool::{Lent, Pool};
 use process::Process;
 use redis::RedisError;
 use redis_sim::clock::{Clock, VirtualClock};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 use subject::{Answer, Broken, Subject};
+use threads::Threads;
 use transcript::Transcribed;
 use wire::KnownScripts;
 
@@ -71,6 +73,8 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Subjects {
     pool: Arc<Pool>,
     protocol: Arc<dyn LockProtocol>,
+    /// Starts a process that several actors share.
+    shared_starter: Option<Arc<threads::Starter>>,
 }
 
 /// How subjects are started.
@@ -116,6 +120,8 @@ pub struct About {
     pub shared: Option<Shared>,
     /// Whether its leases are its own: no instruction changes them.
     pub has_own_lease: bool,
+    /// Whether one process runs several actors, each in a thread of its own.
+    pub threads: bool,
 }
 
 impl Start {
@@ -128,7 +134,7 @@ impl Start {
 }
 
 impl About {
-    fn can(&self, verb: &str) -> bool {
+    pub(crate) fn can(&self, verb: &str) -> bool {
         self.can.iter().any(|can| can == verb)
     }
 }
@@ -164,13 +170,14 @@ impl Subjects {
             let key = |lock: &LockName| watched.get(lock.key()).cloned();
             upstream.set_locks(locks.iter().map(|it| key(it).unwrap_or(it.key().to_owned())));
         }
-        let known = about.clone();
+        let (known, shared) = (about.clone(), subject.clone());
         let starter = move |actor| {
             let started = subject(actor)?;
             check_abilities(&known, &started)?;
             Ok(boxed(started))
         };
-        let subjects = Self::of_clients(start, about, watched, vocabulary, starter);
+        let mut subjects = Self::of_clients(start, about, watched, vocabulary, starter);
+        subjects.shared_starter = Some(Arc::new(move || shared(0)));
         subjects.pool.sessions.lock().extend(pair.map(boxed).into_iter().enumerate());
         Ok(subjects)
     }
@@ -185,7 +192,14 @@ impl Subjects {
     ) -> Self {
         let pool = Arc::new(Pool::new(start, about, watched, vocabulary, Box::new(starter)));
         let protocol = Arc::new(SubjectClient { pool: Arc::clone(&pool), who: Who::default() });
-        Self { pool, protocol }
+        Self { pool, protocol, shared_starter: None }
+    }
+
+    /// Has these actors share one process.
+    pub fn share_process(&self, actors: BTreeSet<usize>) {
+        let Some(starter) = &self.shared_starter else { return };
+        let vocabulary = Arc::clone(&self.pool.vocabulary);
+        let _ = self.pool.threads.set(Threads::new(actors, vocabulary, Arc::clone(starter)));
     }
 
     /// The keys in its instructions under which the client does not keep its locks, and those under which
@@ -278,6 +292,13 @@ impl SubjectClient {
         let ttl_ms = lease.map_or(0, |lease| lease.seconds() * 1000);
         let kind = pool.about.shared.and_then(|shared| shared.kind(who.actor));
         let instruction = instruction.line(at.lock, ttl_ms, kind);
+        if let Some(threads) = pool.threads_of(who.actor) {
+            pool.vocabulary.add_lease(&instruction);
+            let answered = threads.instruct(who.actor, instruction, at.link).map_err(unheard)?;
+            let token = answered.token.as_deref();
+            token.into_iter().for_each(|token| at.identity.claim(Token::from(token)));
+            return Ok(answered);
+        }
         let mut lent = Lent::new(pool, who.actor);
         let transcripts = &pool.transcripts;
         transcripts.add(who, instruction.to_string(), at.link.ahead());
@@ -331,7 +352,8 @@ impl LockProtocol for SubjectClient {
     }
 
     fn release(&self, at: &mut Context<'_>) -> lock::Result {
-        if at.own.get().is_none() {
+        // Of actors that share a process, one may release what another one acquired.
+        if at.own.get().is_none() && self.pool.threads_of(self.who.actor).is_none() {
             return Err(LockError::NotOwner);
         }
         let answer = self.instruct(at, Instruction::Release, None)?;
@@ -339,8 +361,20 @@ impl LockProtocol for SubjectClient {
         answer.kept(at.slot)
     }
 
-    fn force_release(&self, _at: &mut Context<'_>) -> lock::Result {
-        Err(LockError::Client("a subject is never told to release by force".into()))
+    fn force_release(&self, at: &mut Context<'_>) -> lock::Result {
+        let answer = self.instruct(at, Instruction::ForceRelease, None)?;
+        at.own.set(None);
+        at.slot.set(None);
+        answer.kept(at.slot)
+    }
+
+    fn does(&self, at: &mut Context<'_>, verb: &Verb) -> lock::Result<Option<bool>> {
+        let Some(instruction) = Instruction::of(verb) else { return Ok(None) };
+        let answer = self.instruct(at, instruction, None)?;
+        if answer.failed || !answer.ok && *verb != Verb::Islocked {
+            return Err(LockError::Client(answer.why));
+        }
+        Ok(Some(answer.ok))
     }
 
     fn check_write(&self, at: &mut Context<'_>) -> lock::Result {
@@ -398,7 +432,27 @@ impl ActorHost for Subjects {
     }
 
     fn take_learned(&self) -> bool {
-        self.pool.vocabulary.take_learned()
+        let is_learned = self.pool.vocabulary.take_learned();
+        if is_learned {
+            self.pool.threads.get().into_iter().for_each(Threads::forget);
+        }
+        is_learned
+    }
+
+    fn shared_memory(&self) -> Option<&SharedMemory> {
+        self.pool.threads.get().map(|threads| &threads.transcript)
+    }
+
+    fn bytes(&self) -> usize {
+        self.pool.transcripts.bytes() + self.pool.threads.get().map_or(0, Threads::bytes)
+    }
+
+    fn threads(&self) -> usize {
+        self.pool.threads.get().map_or(0, |threads| threads.actors.len())
+    }
+
+    fn begin(&self) {
+        self.pool.threads.get().into_iter().for_each(Threads::begin);
     }
 
     fn watched(&self, lock: LockName) -> LockName {

@@ -7,6 +7,7 @@ use super::preflight::failed;
 use super::process::{Process, SubjectError};
 use super::rehearsal::REHEARSED_TTL;
 use super::subject::Broken;
+use super::threads::Threads;
 use super::transcript::Transcripts;
 use super::{About, Shared, Start};
 use crate::lock::{LockName, Who};
@@ -15,8 +16,8 @@ use parking_lot::Mutex;
 use redis::RedisResult;
 use redis_sim::clock::VirtualClock;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// The place of the client that acquires when all actors have ended.
@@ -29,6 +30,8 @@ pub(super) struct Pool {
     pub sessions: Mutex<HashMap<usize, Box<dyn Client>>>,
     /// Starts the client of an actor.
     starter: Box<Starter>,
+    /// The process that some actors share.
+    pub threads: OnceLock<Threads>,
     pub transcripts: Transcripts,
     /// The keys that locks are asked for by, and those that hold them, where they differ.
     watched: HashMap<String, String>,
@@ -55,6 +58,7 @@ impl Pool {
             about,
             sessions: Mutex::default(),
             starter,
+            threads: OnceLock::new(),
             transcripts: Transcripts::default(),
             watched,
             vocabulary,
@@ -77,6 +81,11 @@ impl Pool {
             began => began?,
         }
         Ok(&mut **lent.session.insert(session))
+    }
+
+    /// The process that an actor shares with others.
+    pub fn threads_of(&self, actor: usize) -> Option<&Threads> {
+        self.threads.get().filter(|threads| threads.actors.contains(&actor))
     }
 
     /// The keys in its instructions under which the client does not keep its locks, and those under which

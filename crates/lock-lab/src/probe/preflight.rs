@@ -40,6 +40,8 @@ pub struct Preflight {
     pub lease_elsewhere: bool,
     /// What an acquire answers as its fencing token.
     pub fencing: Fencing,
+    /// Whether an acquire sets the mirror flag.
+    pub writes_flag: bool,
 }
 
 /// Whether locks exclude a second client.
@@ -78,6 +80,8 @@ impl Preflight {
             lease_in_value: self.lease_in_value || other.lease_in_value,
             lease_elsewhere: self.lease_elsewhere || other.lease_elsewhere,
             fencing: self.fencing.max(other.fencing),
+            // The flag of a lock that has none would be wrong as long as it is held.
+            writes_flag: self.writes_flag && other.writes_flag,
         }
     }
 }
@@ -102,7 +106,9 @@ pub(super) fn preflight(pool: &Pool, lock: &LockName) -> Result<Preflight> {
     }
     let has_key = first.has_key(key).map_err(failed)?;
     let lease_elsewhere = first.leases_elsewhere(key)?;
-    let with = |exclusion| Preflight { exclusion, lease_elsewhere, ..Preflight::default() };
+    let writes_flag = first.has_flag().map_err(failed)?;
+    let with =
+        |exclusion| Preflight { exclusion, lease_elsewhere, writes_flag, ..Preflight::default() };
     // Whether a lock with permits excludes another client, the orderings show.
     let excludes_all = !matches!(shared, Some(Shared::Permits(_)));
     if excludes_all && second.instruct(Instruction::Acquire)?.ok {
@@ -120,14 +126,8 @@ pub(super) fn preflight(pool: &Pool, lock: &LockName) -> Result<Preflight> {
         }
         return not(format!("the release of {key} by its holder failed{}", why(&released)));
     }
-    if !second.instruct(Instruction::Acquire)?.ok {
-        // A release may let the key expire instead of deleting it.
-        if first.expires_soon(key).map_err(failed)? {
-            cmd("DEL").arg(key).exec(&mut first.link).map_err(failed)?;
-        }
-        if !second.instruct(Instruction::Acquire)?.ok {
-            return Ok(with(Exclusion::StaysTaken));
-        }
+    if stays_taken(&mut first, &mut second, key)? {
+        return Ok(with(Exclusion::StaysTaken));
     }
     let granted = match shared {
         None => granted_later(pool, lock, &mut first.link)?,
@@ -145,6 +145,22 @@ pub(super) fn preflight(pool: &Pool, lock: &LockName) -> Result<Preflight> {
     };
     let fencing = fencing(acquired.fence);
     Ok(Preflight { lease_in_value: granted == Granted::Later, fencing, ..with(exclusion) })
+}
+
+/// Whether the second client is refused the lock that the first one has released. A release may let the key
+/// expire instead of deleting it.
+fn stays_taken(
+    first: &mut PreflightClient<'_>,
+    second: &mut PreflightClient<'_>,
+    key: &str,
+) -> Result<bool> {
+    if second.instruct(Instruction::Acquire)?.ok {
+        return Ok(false);
+    }
+    if first.expires_soon(key).map_err(failed)? {
+        cmd("DEL").arg(key).exec(&mut first.link).map_err(failed)?;
+    }
+    Ok(!second.instruct(Instruction::Acquire)?.ok)
 }
 
 fn fencing(fence: Option<u64>) -> Fencing {
@@ -230,6 +246,10 @@ impl<'a> PreflightClient<'a> {
 
     fn has_key(&mut self, key: &str) -> RedisResult<bool> {
         cmd("EXISTS").arg(key).query(&mut self.link)
+    }
+
+    fn has_flag(&mut self) -> RedisResult<bool> {
+        cmd("HEXISTS").arg(self.lock.runid()).arg(self.lock.flag()).query(&mut self.link)
     }
 
     /// Whether it can acquire and release the lock on an empty server, in another life and with no other client.

@@ -113,6 +113,11 @@ pub enum SubjectError {
     /// What its words stand for is now known better: what was tried before says nothing.
     #[error("what the words of the subject stand for is now known better")]
     Learned,
+    /// Of actors that share its process, one went on in another way than before.
+    #[error(
+        "the subject does not run the same way twice: after the same replies it {1} where it had {0}"
+    )]
+    NotRepeatable(String, String),
     /// What it did ends the work with it.
     #[error("the subject was to {doing} and {wrong}")]
     Wrong {
@@ -146,6 +151,12 @@ pub enum Wrong {
     /// It opens one connection after the other: how many it may open.
     #[error("opened more than {0} connections at a time")]
     TooManyConnections(usize),
+    /// One of its actors sent a command over a connection on which another one waits for a reply.
+    #[error(
+        "sent a command over a connection on which another actor waits for a reply; give each actor that \
+         shares a process a connection of its own"
+    )]
+    SharesConnection,
     /// It sends one command after the other: how many it may send.
     #[error("sent more than {0} commands; it is to try once, without retries")]
     TooManyCommands(u32),

@@ -1,7 +1,7 @@
 //! A subject at work: it gets an instruction, and while it carries that out, what it sends passes through
 //! the link of its actor.
 
-use super::canonical::{Learned, Request, Symbols, Vocabulary};
+use super::canonical::{self, Learned, Symbols, Vocabulary};
 use super::client::Client;
 use super::gateway::{Event, Gateway};
 use super::inbox::Inbox;
@@ -33,6 +33,8 @@ const MOST_CONNECTIONS: usize = 64;
 const IDS: i64 = 1000;
 /// Why a line is no answer.
 const NO_JSON: &str = "that is no JSON";
+/// The instruction to forget everything.
+const RESET: &str = "reset";
 /// What a subject is answered that is to come to an end.
 const OVER: &str = "ERR this is over";
 
@@ -90,8 +92,23 @@ pub(super) struct Subject {
     actor: usize,
     /// Which of the actor's lives it lives.
     life: Option<u64>,
+    turn: SubjectTurn,
+    symbols: Symbols,
+    vocabulary: Arc<Vocabulary>,
+    scripts: Arc<KnownScripts>,
+    /// Where what is no matter of locks goes: other databases, names of clients.
+    aside: Engine,
+    /// How much later it is there than when it began.
+    aside_ahead: Duration,
+}
+
+/// What is known of one actor's instruction and how far the subject has carried it out.
+#[derive(Debug, Default)]
+pub(super) struct SubjectTurn {
     /// The instruction that it has not answered.
     doing: Option<String>,
+    /// How many commands it has sent for it.
+    asked: u32,
     /// Whether it was disturbed on purpose since the instruction: a reply was lost, a command was
     /// refused.
     has_suffered: bool,
@@ -101,15 +118,31 @@ pub(super) struct Subject {
     is_cancelled: bool,
     /// Whether it waits for a reply that never comes, and has not shown yet that it gave up.
     waits_in_vain: bool,
-    symbols: Symbols,
-    vocabulary: Arc<Vocabulary>,
     /// The last drawn value that went to the server, by its name.
     token: Option<String>,
-    scripts: Arc<KnownScripts>,
-    /// Where what is no matter of locks goes: other databases, names of clients.
-    aside: Engine,
-    /// How much later it is there than when it began.
-    aside_ahead: Duration,
+}
+
+/// What a subject does next.
+#[derive(Debug, Clone)]
+pub(super) enum Does {
+    /// It says a line.
+    Says(serde_json::Value),
+    /// It asks the server.
+    Asks(Arc<Request>),
+}
+
+/// What a subject asks the server.
+#[derive(Debug)]
+pub(super) struct Request {
+    /// As on the wire, with names in place of drawn values.
+    pub packed: Vec<u8>,
+    /// The number of the first reply that is wanted.
+    pub offset: usize,
+    /// The connection that it came over.
+    pub connection: usize,
+    /// The names of the commands.
+    names: Vec<Vec<u8>>,
+    is_transaction: bool,
 }
 
 /// Where what is no matter of locks goes. A server gives no two connections the same id (CLIENT ID, HELLO).
@@ -150,14 +183,9 @@ impl Subject {
             about: About::default(),
             actor,
             life: None,
-            doing: Some("say what it is".into()),
-            has_suffered: false,
-            is_cancelled: false,
-            asks: None,
-            waits_in_vain: false,
+            turn: SubjectTurn { doing: Some("say what it is".into()), ..SubjectTurn::default() },
             symbols: Symbols::new(actor, Arc::clone(&vocabulary)),
             vocabulary,
-            token: None,
             scripts,
             aside: aside(actor),
             aside_ahead: Duration::ZERO,
@@ -184,8 +212,13 @@ impl Subject {
             can: can.filter_map(|word| word.as_str()).map(str::to_owned).collect(),
             shared,
             has_own_lease,
+            threads: said.get("threads").is_some_and(|threads| *threads == true),
         };
-        session.doing = None;
+        if session.about.threads && [TIME_OUT, CANCEL].into_iter().any(|it| session.about.can(it)) {
+            let why = "a process that runs several actors can neither time out nor cancel";
+            return Err(session.garbled(&said.to_string(), why));
+        }
+        session.turn.doing = None;
         Ok(session)
     }
 
@@ -195,7 +228,7 @@ impl Subject {
     }
 
     /// What it has sent in this life, as it was.
-    pub fn requests(&self) -> &[Request] {
+    pub fn requests(&self) -> &[canonical::Request] {
         self.symbols.requests()
     }
 
@@ -204,32 +237,51 @@ impl Subject {
         self.symbols.of_another(content)
     }
 
-    fn say(&mut self, instruction: &serde_json::Value) -> Result<(), SubjectError> {
+    /// Gives it an instruction for one of its actors.
+    pub fn say(
+        &mut self,
+        actor: usize,
+        instruction: &serde_json::Value,
+    ) -> Result<(), SubjectError> {
         let verb = instruction.get("do").and_then(|verb| verb.as_str()).unwrap_or_default();
-        self.doing = Some(verb.to_owned());
+        self.turn = SubjectTurn { doing: Some(verb.to_owned()), ..SubjectTurn::default() };
         if let Some(line) = self.inbox.early_line() {
             let is_answer = serde_json::from_str::<serde_json::Value>(&line).is_ok();
             let why = if is_answer { "it had answered already" } else { NO_JSON };
             return Err(self.garbled(&line, why));
         }
-        if self.process.instruct(&instruction.to_string()) { Ok(()) } else { Err(self.ended()) }
+        let mut line = instruction.clone();
+        if let (true, Some(members)) = (self.about.threads && verb != RESET, line.as_object_mut()) {
+            members.insert("actor".into(), actor.into());
+        }
+        self.inbox.begin();
+        if self.process.instruct(&line.to_string()) { Ok(()) } else { Err(self.ended()) }
     }
 
     /// What it did ends the work with it.
-    fn went(&mut self, wrong: Wrong) -> Broken {
-        let doing = self.doing.take().unwrap_or_default();
+    pub fn went(&mut self, wrong: Wrong) -> Broken {
+        let doing = self.turn.doing.take().unwrap_or_default();
         SubjectError::Wrong { doing, wrong }.into()
     }
 
     /// Waits for the next line that it says, and lets it ask the server meanwhile.
     fn hear(&mut self, server: &mut Server<'_>) -> Result<serde_json::Value> {
-        let mut asked = 0;
-        self.inbox.begin();
+        loop {
+            match (self.goes_on(matches!(server, Server::Link(_)))?, &mut *server) {
+                (Does::Says(said), _) => return Ok(said),
+                (Does::Asks(request), Server::Link(link)) => self.ask(&request, &mut **link)?,
+                (Does::Asks(_), Server::Absent) => {}
+            }
+        }
+    }
+
+    /// What it does next that is not answered here. Without a server it is refused what it asks.
+    pub fn goes_on(&mut self, has_server: bool) -> Result<Does> {
         loop {
             match self.inbox.next() {
                 Ok(Event::Said(line)) => {
-                    self.waits_in_vain = false;
-                    let said = serde_json::from_str(&line);
+                    self.turn.waits_in_vain = false;
+                    let said = serde_json::from_str(&line).map(Does::Says);
                     return Ok(said.map_err(|_| self.garbled(&line, NO_JSON))?);
                 }
                 Ok(Event::Opened(..)) if self.lines.len() >= MOST_CONNECTIONS => {
@@ -241,12 +293,13 @@ impl Subject {
                 }
                 Ok(Event::Closed(number)) => {
                     let closed = self.lines.remove(&number);
-                    self.waits_in_vain &= !closed.is_some_and(|line| line.is_dead);
+                    self.turn.waits_in_vain &= !closed.is_some_and(|line| line.is_dead);
                 }
                 Ok(Event::Asked(number, words)) => {
-                    asked += 1;
-                    self.check_count(asked)?;
-                    self.answer(number, &words, server)?;
+                    self.check_count()?;
+                    if let Some(request) = self.answer(number, &words, has_server)? {
+                        return Ok(Does::Asks(Arc::new(request)));
+                    }
                 }
                 Ok(Event::Ended) | Err(RecvTimeoutError::Disconnected) => {
                     return Err(self.ended().into());
@@ -257,9 +310,11 @@ impl Subject {
     }
 
     /// Fails if it has sent too many commands for its instruction.
-    fn check_count(&mut self, asked: u32) -> Result {
-        let acquires = self.doing.as_deref() == Some(Instruction::Acquire.word());
-        if acquires && !self.has_suffered && asked > MOST_OF_AN_ACQUIRE {
+    fn check_count(&mut self) -> Result {
+        self.turn.asked += 1;
+        let asked = self.turn.asked;
+        let acquires = self.turn.doing.as_deref() == Some(Instruction::Acquire.word());
+        if acquires && !self.turn.has_suffered && asked > MOST_OF_AN_ACQUIRE {
             return Err(self.went(Wrong::Waits(MOST_OF_AN_ACQUIRE)));
         }
         if asked > MOST_COMMANDS {
@@ -269,9 +324,9 @@ impl Subject {
     }
 
     fn silent(&mut self) -> SubjectError {
-        let doing = self.doing.take().unwrap_or_default();
+        let doing = self.turn.doing.take().unwrap_or_default();
         let (patience, last_words) = (in_words(self.start.patience), self.process.last_words());
-        if self.waits_in_vain {
+        if self.turn.waits_in_vain {
             let ability = if self.about.can(CANCEL) { CANCEL } else { TIME_OUT };
             SubjectError::NeverGivesUp { ability, doing, patience, last_words }
         } else if self.lines.values().any(SubjectConnection::listens) {
@@ -283,24 +338,29 @@ impl Subject {
 
     fn ended(&mut self) -> SubjectError {
         SubjectError::Ended {
-            doing: self.doing.take().unwrap_or_default(),
+            doing: self.turn.doing.take().unwrap_or_default(),
             last_words: self.process.last_words(),
         }
     }
 
     fn garbled(&self, said: &str, why: &'static str) -> SubjectError {
-        let doing = self.doing.clone().unwrap_or_default();
+        let doing = self.turn.doing.clone().unwrap_or_default();
         SubjectError::Wrong { doing, wrong: Wrong::Garbled(said.chars().take(200).collect(), why) }
     }
 
-    /// Answers one request.
-    fn answer(&mut self, number: usize, words: &[Vec<u8>], server: &mut Server<'_>) -> Result {
-        let Some(line) = self.lines.get_mut(&number) else { return Ok(()) };
-        self.waits_in_vain = false;
+    /// Answers one request, or gives what goes to the server.
+    fn answer(
+        &mut self,
+        number: usize,
+        words: &[Vec<u8>],
+        has_server: bool,
+    ) -> Result<Option<Request>> {
+        let Some(line) = self.lines.get_mut(&number) else { return Ok(None) };
+        self.turn.waits_in_vain = false;
         if line.is_dead {
             line.close();
-            self.has_suffered = true;
-            return Ok(());
+            self.turn.has_suffered = true;
+            return Ok(None);
         }
         let word = |at: usize| words.get(at).map(Vec::as_slice).unwrap_or_default();
         let upper = |at: usize| String::from_utf8_lossy(word(at)).to_ascii_uppercase();
@@ -315,7 +375,7 @@ impl Subject {
             }
             ("EXEC", queue @ Some(_)) => {
                 let requests = queue.take().unwrap_or_default();
-                return self.pass_on(number, requests, true, server);
+                return self.request(number, requests, true, has_server);
             }
             (_, Some(queue)) => {
                 queue.push(words.to_vec());
@@ -327,53 +387,49 @@ impl Subject {
             (name, None) if let Some(listening) = Listening::of(name) => {
                 let names = words.get(1..).unwrap_or_default();
                 line.listen(listening, names, &mut self.symbols);
-                return Ok(());
+                return Ok(None);
             }
             (name, None) if line.db != 0 || wire::is_aside(name) => line.aside(words),
-            _ => return self.pass_on(number, vec![words.to_vec()], false, server),
+            _ => return self.request(number, vec![words.to_vec()], false, has_server),
         };
         line.write(&answered, &mut self.symbols, false);
-        Ok(())
+        Ok(None)
     }
 
-    /// Lets requests go on to the actor's link; those of a transaction go together.
-    fn pass_on(
+    /// What goes to the server of some requests; those of a transaction go together.
+    fn request(
         &mut self,
-        number: usize,
+        connection: usize,
         requests: Vec<Words>,
         is_transaction: bool,
-        server: &mut Server<'_>,
-    ) -> Result {
-        let Server::Link(link) = server else {
-            self.write(number, &wire::refusal_at_the_end(&requests, OVER));
-            return Ok(());
-        };
-        let (offset, wanted) = if is_transaction { (requests.len() + 1, 1) } else { (0, 1) };
+        has_server: bool,
+    ) -> Result<Option<Request>> {
+        if !has_server {
+            self.write(connection, &wire::refusal_at_the_end(&requests, OVER));
+            return Ok(None);
+        }
+        let offset = if is_transaction { requests.len() + 1 } else { 0 };
         let names: Vec<Vec<u8>> = requests.iter().filter_map(|it| it.first()).cloned().collect();
         let packed = self.packed(requests, is_transaction);
         if let Err(Broken::Subject(SubjectError::Learned)) = packed {
             // It is answered when the next life begins.
-            self.asks = Some(number);
+            self.turn.asks = Some(connection);
         }
         let Some(packed) = packed? else {
             let unknown = wire::refusal("NOSCRIPT No matching script. Please use EVAL.");
-            self.write(number, &unknown);
-            return Ok(());
+            self.write(connection, &unknown);
+            return Ok(None);
         };
-        self.asks = Some(number);
-        let cancels = self.about.can(CANCEL);
-        let times_out = self.about.can(TIME_OUT) && !cancels;
+        self.turn.asks = Some(connection);
+        Ok(Some(Request { packed, offset, connection, names, is_transaction }))
+    }
+
+    /// Lets a request go on to the actor's link, and answers it.
+    fn ask(&mut self, request: &Request, link: &mut dyn Link) -> Result {
+        let times_out = self.about.can(TIME_OUT) && !self.about.can(CANCEL);
         // Its time must not pass while others go on.
         let stopped = times_out.then(|| Stopped::new(&self.process));
-        let answered = link.req_packed_commands(&packed, offset, wanted);
-        if let Some(command) = wire::lacking(&answered) {
-            stopped.into_iter().for_each(Stopped::stay);
-            let command = command.unwrap_or_else(|| self.lacking_in_script(&packed));
-            let is_real = self.start.upstream.is_some();
-            let lacks = if is_real { Wrong::Unknown } else { Wrong::Lacking };
-            return Err(self.went(lacks(command)));
-        }
-        let answered = wire::with_refusals(answered);
+        let answered = link.req_packed_commands(&request.packed, request.offset, 1);
         if answered.is_err()
             && let Err(crashed) = link.is_alive()
         {
@@ -381,24 +437,43 @@ impl Subject {
             return Err(Broken::Crashed(crashed));
         }
         drop(stopped);
-        self.has_suffered |= answered.is_err() || link.is_tampered_with();
-        self.asks = None;
-        let Some(line) = self.lines.get_mut(&number) else { return Ok(()) };
-        if answered.is_err() && (times_out || cancels) {
+        self.is_answered(request, answered, link.is_tampered_with())
+    }
+
+    /// Gives the subject the server's answer to what it asked.
+    pub fn is_answered(
+        &mut self,
+        request: &Request,
+        answered: RedisResult<Vec<Value>>,
+        is_tampered_with: bool,
+    ) -> Result {
+        if let Some(command) = wire::lacking(&answered) {
+            let command = command.unwrap_or_else(|| self.lacking_in_script(&request.packed));
+            let is_real = self.start.upstream.is_some();
+            let lacks = if is_real { Wrong::Unknown } else { Wrong::Lacking };
+            return Err(self.went(lacks(command)));
+        }
+        let answered = wire::with_refusals(answered);
+        self.turn.has_suffered |= answered.is_err() || is_tampered_with;
+        self.turn.asks = None;
+        let Some(line) = self.lines.get_mut(&request.connection) else { return Ok(()) };
+        let cancels = self.about.can(CANCEL);
+        if answered.is_err() && (cancels || self.about.can(TIME_OUT)) {
             line.is_dead = true;
             self.leave_waiting(cancels);
             return Ok(());
         }
+        let is_exec = request.is_transaction;
         let answered = match line.resp3 {
-            true => answered.map(|all| wire::in_resp3(&names, all, is_transaction)),
+            true => answered.map(|all| wire::in_resp3(&request.names, all, is_exec)),
             false => answered,
         };
-        line.write(&answered, &mut self.symbols, is_transaction);
+        line.write(&answered, &mut self.symbols, is_exec);
         Ok(())
     }
 
     /// It is so much later than by its own clock, for all of an instruction: when it reads its clock is not known.
-    fn set_ahead(&mut self, ahead: Duration) {
+    pub fn set_ahead(&mut self, ahead: Duration) {
         let ahead = self.symbols.set_ahead(ahead);
         // It may ask for the server's time.
         self.aside.shift_clock(ahead.saturating_sub(self.aside_ahead));
@@ -407,8 +482,8 @@ impl Subject {
 
     /// Gives no answer to what it asked. One that can be instructed to give that up is, once.
     fn leave_waiting(&mut self, cancels: bool) {
-        self.waits_in_vain = true;
-        if cancels && !std::mem::replace(&mut self.is_cancelled, true) {
+        self.turn.waits_in_vain = true;
+        if cancels && !std::mem::replace(&mut self.turn.is_cancelled, true) {
             self.process.instruct(&json!({"do": CANCEL}).to_string());
         }
     }
@@ -446,7 +521,7 @@ impl Subject {
             }
             let named = self.symbols.named(words);
             let (words, token) = named.map_err(|Learned| SubjectError::Learned)?;
-            self.token = token.or(self.token.take());
+            self.turn.token = token.or(self.turn.token.take());
             wire::packed(&words, &mut packed);
         }
         if is_transaction {
@@ -463,13 +538,37 @@ impl Subject {
 }
 
 impl Subject {
-    /// What a line says that answers an instruction.
-    fn read_answer(&self, said: &serde_json::Value) -> Result<Answer, SubjectError> {
+    /// Ends an instruction that it was left in the middle of: it gets no answer to what it asked.
+    pub fn give_up(&mut self) -> Result {
+        let asking = self.turn.asks.take().and_then(|number| self.lines.get_mut(&number));
+        if let Some(line) = asking {
+            line.write(&wire::refusal(OVER), &mut self.symbols, false);
+        }
+        self.process.go_on();
+        self.inbox.begin();
+        self.hear(&mut Server::Absent)?;
+        self.turn.doing = None;
+        Ok(())
+    }
+
+    /// Goes over to the instruction of another actor; gives that of the one before.
+    pub fn turn_to(&mut self, turn: SubjectTurn) -> SubjectTurn {
+        std::mem::replace(&mut self.turn, turn)
+    }
+
+    /// What a line says that answers an instruction, which is over with it.
+    pub fn read_answer(&mut self, said: &serde_json::Value) -> Result<Answer, SubjectError> {
+        let answer = self.answer_in(said);
+        self.turn.doing = None;
+        answer
+    }
+
+    fn answer_in(&self, said: &serde_json::Value) -> Result<Answer, SubjectError> {
         let garbled = |what| Err(self.garbled(&said.to_string(), what));
         let text = |member: &str| said.get(member).and_then(|it| it.as_str()).map(str::to_owned);
         let (ok, why, failed) = match (text("error"), said.get("ok")) {
             // One that was disturbed has not got what it wanted. That is what was to be tried.
-            (Some(why), _) => (false, why, !self.has_suffered),
+            (Some(why), _) => (false, why, !self.turn.has_suffered),
             (None, Some(serde_json::Value::Bool(ok))) => {
                 (*ok, text("why").unwrap_or_default(), false)
             }
@@ -484,7 +583,7 @@ impl Subject {
         if fence == Some(None) {
             return garbled("\"fence\" must be a whole number, 0 or more");
         }
-        Ok(Answer { ok, why, failed, token: self.token.clone(), fence: fence.flatten() })
+        Ok(Answer { ok, why, failed, token: self.turn.token.clone(), fence: fence.flatten() })
     }
 }
 
@@ -493,29 +592,22 @@ impl Client for Subject {
         if self.life == Some(life) {
             return Ok(());
         }
-        if self.doing.is_some() {
-            // It was left in the middle of something.
-            let asking = self.asks.take().and_then(|number| self.lines.get_mut(&number));
-            if let Some(line) = asking {
-                line.write(&wire::refusal(OVER), &mut self.symbols, false);
-            }
-            self.process.go_on();
-            self.hear(&mut Server::Absent)?;
-            self.doing = None;
+        if self.turn.doing.is_some() {
+            self.give_up()?;
         }
         if self.life.is_some() {
             let old: Vec<usize> = self.lines.keys().copied().collect();
             self.aside = aside(self.actor);
             self.aside_ahead = Duration::ZERO;
-            self.say(&json!({"do": "reset"}))?;
+            self.say(self.actor, &json!({"do": RESET}))?;
             self.hear(&mut Server::Absent)?;
-            self.doing = None;
+            self.turn.doing = None;
             // What an earlier life still has to say comes over these.
             let old = old.into_iter().filter_map(|number| self.lines.remove(&number));
             old.for_each(|line| line.close());
         }
         self.symbols = Symbols::new(self.actor, Arc::clone(&self.vocabulary));
-        (self.life, self.token) = (Some(life), None);
+        (self.life, self.turn) = (Some(life), SubjectTurn::default());
         Ok(())
     }
 
@@ -524,21 +616,18 @@ impl Client for Subject {
     }
 
     fn is_busy(&self) -> bool {
-        self.doing.is_some()
+        self.turn.doing.is_some()
     }
 
     fn instruct(&mut self, instruction: &serde_json::Value, link: &mut dyn Link) -> Result<Answer> {
-        (self.token, self.has_suffered, self.is_cancelled) = (None, false, false);
         self.set_ahead(link.ahead());
-        self.say(instruction)?;
+        self.say(self.actor, instruction)?;
         let said = self.hear(&mut Server::Link(link))?;
-        let answer = self.read_answer(&said);
-        self.doing = None;
-        Ok(answer?)
+        Ok(self.read_answer(&said)?)
     }
 
     fn token(&self) -> Option<&str> {
-        self.token.as_deref()
+        self.turn.token.as_deref()
     }
 
     fn process(&self) -> Option<&Process> {

@@ -16,6 +16,8 @@ pub(super) struct Transcripts(Mutex<Known>);
 struct Known {
     /// The transcript that an entry makes of another one.
     numbers: HashMap<(u32, Box<str>), u32>,
+    /// How many bytes the entries take.
+    bytes: usize,
     /// The transcript of each actor in the life that it lives.
     current: HashMap<usize, (u64, u32)>,
 }
@@ -27,13 +29,23 @@ impl Transcripts {
         known.current.get(&who.actor).filter(|(life, _)| *life == who.life).map_or(0, |it| it.1)
     }
 
+    /// About how much memory they take.
+    pub fn bytes(&self) -> usize {
+        let known = self.0.lock();
+        known.bytes + known.numbers.capacity() * size_of::<((u32, Box<str>), u32)>()
+    }
+
     /// Adds an instruction or an answer, and how much later it is than by the client's own clock.
     pub fn add(&self, who: Who, entry: String, ahead: Duration) {
         let before = self.of(who);
         let entry = if ahead.is_zero() { entry } else { format!("{ahead:?} {entry}") };
         let mut known = self.0.lock();
         let next = u32::try_from(known.numbers.len() + 1).unwrap_or(u32::MAX);
+        let length = entry.len();
         let number = *known.numbers.entry((before, entry.into())).or_insert(next);
+        if number == next {
+            known.bytes += length;
+        }
         known.current.insert(who.actor, (who.life, number));
     }
 }
@@ -97,6 +109,20 @@ impl ConnectionLike for Transcribed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_remembered_counts_once() {
+        let transcripts = Transcripts::default();
+        let who = |life| Who { actor: 0, life };
+        let entry = "x".repeat(1_000_000);
+        for life in 1..4 {
+            transcripts.add(who(life), entry.clone(), Duration::ZERO);
+            let bytes = transcripts.bytes();
+            assert!((1_000_000..1_100_000).contains(&bytes), "{bytes}");
+        }
+        transcripts.add(who(3), entry, Duration::ZERO);
+        assert!(transcripts.bytes() >= 2_000_000);
+    }
 
     #[test]
     fn equal_numbers_stand_for_equal_transcripts() {

@@ -13,6 +13,11 @@ pub(super) fn packed(words: &[Vec<u8>], out: &mut Vec<u8>) {
     redis::Cmd::new().arg(words).write_packed_command(out);
 }
 
+/// The words of packed requests.
+pub(super) fn words(packed: &[u8]) -> Words {
+    redis_sim::requests(packed).concat().into_iter().map(<[u8]>::to_vec).collect()
+}
+
 /// Whether a server says that it doesn't know a command, and which one, where it names it.
 pub(super) fn lacking(answer: &RedisResult<Vec<Value>>) -> Option<Option<String>> {
     match answer {

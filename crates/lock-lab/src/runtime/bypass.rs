@@ -12,6 +12,7 @@ use crate::lock::{
 use crate::scenario::{Action, FENCE};
 use crate::server::Server;
 use lock_history::history::{Change, Effect, EventKind, Failure, FailureKind};
+use redis::Value;
 
 /// Puts another token into a lock of ours.
 pub(super) fn replace_token(task: &mut TaskBody<'_>, lock: usize) -> Result<(), Failure> {
@@ -33,7 +34,7 @@ pub(super) fn plant_orphan(task: &mut TaskBody<'_>, lock: usize, ttl: Ttl) -> Re
     plant.arg("NX").arg("EX").arg(ttl.seconds());
     let planted: bool = send(task, "SET", &controller, &plant)?;
     if !planted {
-        let message = "somebody else has the lock; nothing was planted".into();
+        let message = "another client has the lock; nothing was planted".into();
         return Err(Failure { kind: FailureKind::AlreadyLocked, message });
     }
     let mut flag = redis::cmd("HSET");
@@ -80,7 +81,7 @@ pub(super) fn only_ours(task: &TaskBody<'_>, lock: usize) -> Result<(), Failure>
         })?;
     let ours =
         found.as_deref().map(Payload::decode).is_none_or(|found| world.setup.is_ours(&found));
-    refused_unless(ours, || "somebody else has the lock; it is left alone".into())
+    refused_unless(ours, || "another client has the lock; it is left alone".into())
 }
 
 fn new_payload(task: &TaskBody<'_>, ttl: Ttl) -> String {
@@ -105,7 +106,7 @@ pub(super) fn redis(
     lock: usize,
     arguments: &[String],
     needs: Option<&str>,
-) -> Result<(), Failure> {
+) -> Result<Value, Failure> {
     only_ours(task, lock)?;
     let controller = task.controller(lock)?;
     let names = controller.lock();
@@ -129,12 +130,13 @@ pub(super) fn redis(
             other => other,
         });
     }
-    cmd.exec(&mut task.link).map_err(|error| {
+    cmd.query(&mut task.link).map_err(|error| {
         if error.is_io_error() {
             return lost_connection(task, names.key(), error);
         }
         let server = &task.world.services.server;
-        let message = server.explain(&error).to_string();
+        task.world.log.note_error(&error);
+        let message = server.explain_known(&error).to_string();
         match needs.filter(|_| matches!(server, Server::Redis(_))) {
             Some(needs) => {
                 let message =
@@ -157,28 +159,26 @@ pub(super) fn inject(world: &World, action: &Action) -> Result<(), Failure> {
         let message = format!("{} needs the embedded server; leave out --redis", action.verb());
         return Err(Failure { kind: FailureKind::Environment, message });
     };
-    type Event = fn(String, Vec<Effect>) -> EventKind;
-    let (event, what, gone): (Event, String, Vec<usize>) = match action {
+    let deleted = |lock| Effect { lock, change: Change::Deleted { token: None } };
+    let event = match action {
         Action::Amnesia => {
             engine.forget();
-            let all = (0..world.setup.locks.len()).collect();
-            (EventKind::restart, "the server forgot everything".into(), all)
+            let all = (0..world.setup.locks.len()).map(deleted).collect();
+            EventKind::restart("the server forgot everything".into(), all)
         }
         Action::ClockJump { duration } => {
             engine.shift_clock(*duration);
             let what = format!("the server's clock jumped by {duration:?}");
-            (EventKind::fault, what, Vec::new())
+            EventKind::clock_jumped(what, *duration)
         }
         Action::Evict { lock } => {
             let key = world.setup.key(*lock);
             let gone = engine.evict(0, key.as_bytes());
             let what = format!("the server evicted {key:?}");
-            (EventKind::fault, what, gone.then_some(*lock).into_iter().collect())
+            EventKind::fault(what, gone.then(|| deleted(*lock)).into_iter().collect())
         }
         _ => return Ok(()),
     };
-    let deleted = |lock| Effect { lock, change: Change::Deleted { token: None } };
-    let effects = gone.into_iter().map(deleted).collect();
-    world.log.note_fault(world.log.moment(), event(what, effects));
+    world.log.note_fault(world.log.moment(), event);
     Ok(())
 }

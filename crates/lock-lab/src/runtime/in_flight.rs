@@ -108,7 +108,7 @@ pub(super) fn carry_out(
         }
     }
     world.log.late_events.lock().extend(events);
-    replies.map(drop).map_err(|error| world.services.server.explain(&error))
+    replies.map(drop).map_err(|error| world.services.server.explain_known(&error))
 }
 
 /// The names of commands, and the lock that they are about.

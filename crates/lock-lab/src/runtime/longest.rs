@@ -21,7 +21,9 @@ fn longest_lease(steps: &[Step]) -> Option<u64> {
     let of_step = |step: &Step| match &step.action {
         Action::Acquire { ttl, .. } => ttl.map(Ttl::seconds),
         Action::Locked { ttl, body, .. } => ttl.map(Ttl::seconds).max(longest_lease(body)),
-        Action::Repeat { body, .. } => longest_lease(body),
+        Action::Repeat { body, .. }
+        | Action::Islocked { body, .. }
+        | Action::Redis { body, .. } => longest_lease(body),
         _ => None,
     };
     steps.iter().filter_map(of_step).max()
@@ -35,7 +37,8 @@ pub fn longest(plan: &Plan) -> Duration {
             Start::InSequence { pause } => pause,
             Start::After { delay } => delay,
         };
-        start.saturating_add(of_steps(plan, &actor.steps))
+        let steps = of_steps(plan, &actor.steps);
+        start.saturating_add(actor.killed_after.map_or(steps, |after| after.min(steps)))
     };
     let of_task = |task: Range<usize>| {
         let actors = plan.actors.get(task).unwrap_or_default();
@@ -54,6 +57,7 @@ fn of_steps(plan: &Plan, steps: &[Step]) -> Duration {
             of_steps(plan, body).saturating_add(wait.unwrap_or(plan.wait))
         }
         Action::Repeat { times, body } => of_steps(plan, body).saturating_mul(*times),
+        Action::Islocked { body, .. } | Action::Redis { body, .. } => of_steps(plan, body),
         _ => Duration::ZERO,
     };
     steps.iter().map(of_step).fold(Duration::ZERO, Duration::saturating_add)

@@ -63,7 +63,7 @@ pub use explore::{
 };
 pub use longest::longest;
 pub use model::{Binding, Model, ModelError, Upstream};
-pub use outcome::{LabelledSnapshot, Outcome};
+pub use outcome::{LabelledSnapshot, Outcome, Remembered};
 pub use replay::{ReplayError, replay};
 pub use schedule::{Schedule, ScheduleError, Turn};
 pub use stage::{Cleaned, Stage, StageError, command_line, quoted};
@@ -257,6 +257,11 @@ impl World {
         self.setup.is_lock_only
     }
 
+    /// Whether state files are on disk, where others can see and write them.
+    pub fn has_files_on_disk(&self) -> bool {
+        self.services.files.are_on_disk()
+    }
+
     /// The clock of the run.
     pub fn time(&self) -> &Time {
         &self.services.time
@@ -286,7 +291,7 @@ impl World {
     fn prepare(&self) -> Result<Connection, ServerError> {
         let mut link = self.services.connect(0)?;
         let prepared = self.protocol().prepare(&mut link);
-        prepared.map_err(|error| ServerError::new(self.services.explain(&error)))?;
+        prepared.map_err(|error| ServerError::new(self.services.explain_asking(&error)))?;
         self.log.counts_before.get_or_init(|| self.counts());
         Ok(link)
     }
@@ -314,9 +319,11 @@ impl World {
         &self,
         run: impl FnOnce(Vec<Range<usize>>) -> Result<(Vec<Buffer>, Option<Duration>), E>,
     ) -> Result<Outcome, E> {
+        self.setup.host.begin();
         let mut link = self.prepare()?;
         let before = self.log.counts_before.get_or_init(|| self.counts());
         snapshots::take_all(self, &mut link, "before");
+        self.log.keep_memories();
         let (mut buffers, start_skew) = run(tasks(self.plan()))?;
         buffers.push(std::mem::take(&mut self.log.late_events.lock()));
         // One that did not answer would make us wait for the time-out once more.
@@ -331,15 +338,26 @@ impl World {
         let after = self.counts();
         let updates =
             before.iter().zip(after).map(|(before, after)| after.saturating_sub(*before)).collect();
+        let history = History::merge(self.setup.head(), buffers);
+        self.log.note_drawn(&history);
         Ok(Outcome {
-            history: History::merge(self.setup.head(), buffers),
+            history,
             snapshots: std::mem::take(&mut self.log.snapshots.lock()),
+            remembered: self.log.take_memories(),
             start_skew,
             updates,
             written_by_others: self.written_by_others(),
             unmatched: self.signals.unmatched(&self.plan().rules),
-            failure: self.log.take_failure(),
+            failure: self.failure(),
         })
+    }
+
+    /// Why the environment failed, and what the server is where that tells why.
+    fn failure(&self) -> Option<String> {
+        let failure = self.log.failure()?;
+        let odd = self.log.odd_answer().filter(|_| !self.log.is_silent());
+        let kind = odd.and_then(|error| self.server().kind_behind(&error));
+        Some(kind.map_or(failure.clone(), |kind| format!("{failure}; {kind}")))
     }
 
     fn has_volley(&self) -> bool {
@@ -367,7 +385,7 @@ impl World {
 
     fn explain_and_note(&self, error: &LockError) -> String {
         if let LockError::Redis { source, .. } = error {
-            self.log.note_silence(source);
+            self.log.note_error(source);
         }
         self.services.explain(error)
     }

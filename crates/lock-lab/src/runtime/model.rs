@@ -82,7 +82,17 @@ impl Model {
         let bound = Self::bound(scenario, binding, in_process(Arc::new(Legacy)), SUBJECT)?;
         let locks: Vec<LockName> = bound.files.iter().map(StateFile::lock).collect();
         let host = start(&bound.plan, &locks)?;
-        Ok(Self { host, plan: bound.plan.of_processes(), ..bound })
+        Ok(Self { plan: Self::plan_of_subjects(bound.plan, &host), host, ..bound })
+    }
+
+    /// The plan for actors that are clients from outside. Those that share controllers share a process where the
+    /// client can run several actors in one.
+    pub fn plan_of_subjects(plan: Plan, subjects: &Subjects) -> Plan {
+        let sharing = plan.sharing_a_process();
+        if subjects.about().threads && sharing.len() > 1 {
+            subjects.share_process(sharing);
+        }
+        plan.of_processes()
     }
 
     fn bound(

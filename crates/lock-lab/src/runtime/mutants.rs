@@ -23,7 +23,7 @@ fn run(scenario: &Scenario, protocol: Arc<dyn LockProtocol>) -> (Ruling, Vec<Str
         Arc::new(World::new(plan, server, in_process(protocol), files, time, Box::new(|| ())));
     let mut stage = Stage::default();
     stage.prepare_directories(&world).unwrap();
-    stage.prepare_keys(&world, false).unwrap();
+    stage.prepare_locks(&world, false).unwrap();
     let outcome = world.run().unwrap();
     (outcome.judge(world.plan()), outcome.unmatched)
 }

@@ -18,6 +18,8 @@ pub(super) enum Cell {
     /// The token slot of a controller of a run. It is a cell of its own, separate from
     /// the controller: a read of one does not depend on a write of the other.
     Slot(usize, usize),
+    /// The memory of a process outside that actors share.
+    Process,
     /// Whether something has happened.
     Signal(String),
     /// The commands that run later.

@@ -1,6 +1,6 @@
 //! The outcome of a run.
 
-use crate::lock::Snapshot;
+use crate::lock::{Snapshot, Token};
 use crate::scenario::Plan;
 use lock_history::check::{Ending, JudgedRun, Ruling, Taken};
 use lock_history::history::{EventKind, FailureKind, History};
@@ -19,6 +19,19 @@ pub struct LabelledSnapshot {
     pub is_elsewhere: bool,
 }
 
+/// What an actor remembered of a lock when a step of it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// The order of the event that ended the step.
+    pub order: u64,
+    /// The actor.
+    pub actor: usize,
+    /// The lock's position in the plan.
+    pub lock: usize,
+    /// The token that it, or else its controller, remembered.
+    pub token: Option<Token>,
+}
+
 /// The outcome of a run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outcome {
@@ -26,6 +39,8 @@ pub struct Outcome {
     pub history: History,
     /// The snapshots, in the order in which they were taken.
     pub snapshots: Vec<LabelledSnapshot>,
+    /// What actors remembered when their steps ended, in that order.
+    pub remembered: Vec<Remembered>,
     /// From the first to the last command of the volley, if there was one.
     pub start_skew: Option<Duration>,
     /// By how much each lock's `operation_count` on file rose.

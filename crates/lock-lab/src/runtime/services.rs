@@ -5,6 +5,7 @@ use crate::controller::{Controller, ControllerError, Files, Registry, count_on_f
 use crate::lock::{LockError, StateFile};
 use crate::server::{Connection, Server, ServerError};
 use parking_lot::Mutex;
+use redis::RedisError;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -51,13 +52,14 @@ impl Services {
         count_on_file(&self.files, file.path())
     }
 
+    /// A failure in words, from what is known: to ask the server would take the time of an actor's step.
     pub fn explain(&self, error: &LockError) -> String {
-        match error {
-            LockError::Redis { command, key, source } => {
-                format!("{command} {key:?}: {}", self.server.explain(source))
-            }
-            other => other.to_string(),
-        }
+        in_words(error, |source| self.server.explain_known(source))
+    }
+
+    /// A failure before or after the run in words; the server may be asked what it is.
+    pub fn explain_asking(&self, error: &LockError) -> String {
+        in_words(error, |source| self.server.explain(source))
     }
 
     pub fn explain_controller(&self, error: &ControllerError) -> String {
@@ -65,5 +67,14 @@ impl Services {
             ControllerError::Lock(error) => self.explain(error),
             other => other.to_string(),
         }
+    }
+}
+
+fn in_words(error: &LockError, explain: impl FnOnce(&RedisError) -> ServerError) -> String {
+    match error {
+        LockError::Redis { command, key, source } => {
+            format!("{command} {key:?}: {}", explain(source))
+        }
+        other => other.to_string(),
     }
 }

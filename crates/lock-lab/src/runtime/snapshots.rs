@@ -58,7 +58,7 @@ const AGAIN: (usize, Duration) = (5, Duration::from_millis(20));
 pub(super) fn take_all(world: &World, link: &mut Connection, label: &str) {
     for lock in 0..world.setup.files.len() {
         if let Err(error) = take_settled(world, link, lock, label) {
-            world.log.fail(world.services.explain(&error));
+            world.log.fail(world.explain_and_note(&error));
         }
     }
 }

@@ -4,10 +4,10 @@ use super::task_body::{StandStill, TaskBody, refused_unless, stopped};
 use super::{bypass, signals, snapshots};
 use crate::controller::{Controller, ControllerError, READONLY_FILE};
 use crate::intercept::{Link, PausePoint};
-use crate::lock::{Acquisition, LockError, Ttl, WriteGuard};
+use crate::lock::{Acquisition, LockError, Ttl, WriteGuard, is_locked, lock_statuses};
 use crate::scenario::{Action, Step};
 use lock_history::history::{Failure, FailureKind, Operation, Verb};
-use redis::ConnectionLike;
+use redis::{ConnectionLike, Value};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ impl TaskBody<'_> {
             Action::Sleep { duration } => self.spend(*duration),
             Action::Pause { duration } => {
                 let _stands_still = StandStill::new(Arc::clone(&self.world.setup.host), self.who());
-                self.clock.sleep(*duration).map_err(stopped)
+                self.let_pass(*duration)
             }
             Action::Dump { lock } => self.dump(*lock, operation),
             Action::Release { lock, force } => self.release(*lock, *force, operation),
@@ -120,9 +120,23 @@ impl TaskBody<'_> {
             }
             Action::ReplaceToken { lock } => bypass::replace_token(self, *lock),
             Action::PlantOrphan { lock, ttl } => bypass::plant_orphan(self, *lock, *ttl),
-            Action::ClearLocks { lock } => bypass::clear_all(self, *lock),
-            Action::Redis { lock, arguments } => {
-                bypass::redis(self, *lock, arguments, action.newer_servers())
+            Action::ClearLocks { lock } => match self.client_does(*lock, action)? {
+                Some(_) => Ok(()),
+                None => bypass::clear_all(self, *lock),
+            },
+            Action::Islocked { lock, body } => {
+                if self.is_locked(*lock, action)? {
+                    Ok(())
+                } else {
+                    self.take_steps(body)
+                }
+            }
+            Action::LockStatuses { lock } => self.lock_statuses(*lock, action),
+            Action::Redis { lock, arguments, body } => {
+                match bypass::redis(self, *lock, arguments, action.newer_servers())? {
+                    Value::Nil | Value::Int(0) => Ok(()),
+                    _ => self.take_steps(body),
+                }
             }
             Action::Snapshot { lock, label } => {
                 let controller = self.controller(*lock)?;
@@ -134,7 +148,10 @@ impl TaskBody<'_> {
                 self.pause(PausePoint::Server)?;
                 bypass::inject(self.world, action)
             }
-            Action::GetInstance { lock } => self.renew_instance(*lock),
+            Action::GetInstance { lock } => match self.client_does(*lock, action)? {
+                Some(_) => Ok(()),
+                None => self.renew_instance(*lock),
+            },
             Action::ExternalDump { lock } => self.external_dump(*lock, operation),
             Action::MakeReadonly { lock } => self.make_readonly(*lock),
             Action::Sees { lock, count, fresh } => self.sees(*lock, *count, *fresh),
@@ -212,7 +229,7 @@ impl TaskBody<'_> {
             let goes_on = !left.is_zero();
             match error {
                 ControllerError::Lock(LockError::AlreadyLocked { .. }) if goes_on => {
-                    self.clock.sleep(pause).map_err(stopped)?;
+                    self.let_pass(pause)?;
                 }
                 error => return Err(self.failure(&error)),
             }
@@ -227,6 +244,20 @@ impl TaskBody<'_> {
         result.map_err(|error| self.failure(&error))
     }
 
+    /// Lets time pass; an actor whose time is over crashes then.
+    fn let_pass(&mut self, duration: Duration) -> Result<(), Failure> {
+        let plan = self.world.setup.plan.actors.get(self.actor);
+        let end = plan.and_then(|plan| Some(self.began.saturating_add(plan.killed_after?)));
+        let left = end.map(|end| end.saturating_sub(self.clock.now()));
+        match left.filter(|left| *left <= duration) {
+            Some(left) => {
+                self.clock.sleep(left).map_err(stopped)?;
+                Err(self.crashed())
+            }
+            None => self.clock.sleep(duration).map_err(stopped),
+        }
+    }
+
     /// Lets time pass while the leases of what is held are renewed. A lease that can't be renewed
     /// ends the work at once.
     fn spend(&mut self, duration: Duration) -> Result<(), Failure> {
@@ -236,7 +267,7 @@ impl TaskBody<'_> {
             let renewal =
                 self.held.values().filter_map(|own| world.protocol().renewal(own.ttl)).min();
             let part = renewal.map_or(left, |renewal| renewal.min(left));
-            self.clock.sleep(part).map_err(stopped)?;
+            self.let_pass(part)?;
             left -= part;
             if left.is_zero() {
                 return Ok(());
@@ -310,6 +341,31 @@ impl TaskBody<'_> {
         Ok(())
     }
 
+    /// Has a client from outside do what it has an operation of its own for; whether its answer is yes.
+    fn client_does(&mut self, lock: usize, action: &Action) -> Result<Option<bool>, Failure> {
+        let (controller, protocol) = (self.controller(lock)?, self.protocol());
+        let done = controller.does(&mut self.caller(lock).0, &*protocol, &action.verb());
+        done.map_err(|error| self.lock_failure(&error))
+    }
+
+    fn is_locked(&mut self, lock: usize, action: &Action) -> Result<bool, Failure> {
+        if let Some(is_locked) = self.client_does(lock, action)? {
+            return Ok(is_locked);
+        }
+        let controller = self.controller(lock)?;
+        let is_locked = is_locked(&mut self.link, controller.lock());
+        is_locked.map_err(|error| self.lock_failure(&error))
+    }
+
+    fn lock_statuses(&mut self, lock: usize, action: &Action) -> Result<(), Failure> {
+        if self.client_does(lock, action)?.is_some() {
+            return Ok(());
+        }
+        let controller = self.controller(lock)?;
+        let statuses = lock_statuses(&mut self.link, controller.lock().runid());
+        statuses.map(drop).map_err(|error| self.lock_failure(&error))
+    }
+
     fn pause(&mut self, point: PausePoint) -> Result<(), Failure> {
         self.link.pause(point).map_err(|crashed| self.lock_failure(&crashed.into()))
     }
@@ -354,7 +410,8 @@ impl TaskBody<'_> {
             .copied()
             .unwrap_or_default();
         let seen = controller.operation_count().saturating_sub(before);
-        refused_unless(seen == count, || format!("sees {seen} operations and not {count}"))
+        let operations = if seen == 1 { "operation" } else { "operations" };
+        refused_unless(seen == count, || format!("sees {seen} {operations} and not {count}"))
     }
 
     fn cached(&mut self, lock: usize, expected: bool) -> Result<(), Failure> {
@@ -385,6 +442,10 @@ fn is_instruction(action: &Action) -> bool {
             | Action::Release { .. }
             | Action::Dump { .. }
             | Action::Locked { .. }
+            | Action::Islocked { .. }
+            | Action::LockStatuses { .. }
+            | Action::ClearLocks { .. }
+            | Action::GetInstance { .. }
     )
 }
 

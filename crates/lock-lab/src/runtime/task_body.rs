@@ -4,7 +4,7 @@
 use super::merge_point::MergePoint;
 use super::rules::{FaultState, Ruled};
 use super::services::Own;
-use super::{Buffer, World, signals, wire_log};
+use super::{Buffer, Remembered, World, signals, wire_log};
 use crate::controller::{CACHE_DB, Controller, ControllerError};
 use crate::intercept::{Intercepted, Interceptor, Link, PausePoint};
 use crate::lock::{
@@ -201,15 +201,27 @@ impl<'a> TaskBody<'a> {
             _ if self.fault_state.crashed.load(Ordering::Relaxed) => Err(self.crashed()),
             other => other,
         };
-        let signal = operation.name.clone();
-        self.record(match &result {
+        let (signal, lock) = (operation.name.clone(), operation.lock);
+        let order = self.record(match &result {
             Ok(()) => EventKind::Completed(operation),
             Err(failure) => EventKind::Failed { operation, failure: failure.clone() },
         });
+        if let Some(lock) = lock {
+            self.world.log.note_memory(|| self.memory_of(lock, order));
+        }
         if let Some(name) = signal {
             signals::signal(self.world, self.clock, &name);
         }
         result
+    }
+
+    /// What the actor, or else its controller, remembers of a lock when a step ends. To ask this is not to
+    /// touch it.
+    fn memory_of(&self, lock: usize, order: u64) -> Remembered {
+        let own = self.own.get(&lock).and_then(TokenSlot::memory);
+        let controller = self.controllers.get(lock).and_then(Option::as_ref);
+        let token = own.or_else(|| controller?.slot().memory()).map(|own| own.token);
+        Remembered { order, actor: self.actor, lock, token }
     }
 
     /// What is left of an actor that crashed: no process, and nothing that it remembered.
@@ -327,9 +339,11 @@ impl<'a> TaskBody<'a> {
         }
     }
 
-    fn record(&mut self, kind: EventKind) {
+    /// Writes down what happens now; gives its order.
+    fn record(&mut self, kind: EventKind) -> u64 {
         let moment = self.world.log.moment();
         self.events.lock().push(Event { moment, actor: Some(self.actor), kind });
+        moment.order
     }
 
     /// Takes in what was recorded elsewhere for this actor.

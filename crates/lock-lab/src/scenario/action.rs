@@ -56,7 +56,7 @@ macro_rules! verb {
 }
 
 /// What a step can do.
-pub(super) const VERBS: [Verb; 26] = [
+pub(super) const VERBS: [Verb; 28] = [
     verb!("acquire": Lock, beside "ttl" "wait", "takes the lock", |task, lock| {
         Action::Acquire { lock, ttl: task.form.ttl, wait: task.form.wait }
     }),
@@ -106,6 +106,14 @@ pub(super) const VERBS: [Verb; 26] = [
         Action::ClearLocks { lock }
     }),
     verb!(
+        "islocked": Lock, beside "body",
+        "asks whether the lock is held, and does the steps of the body if it is free",
+        |task, lock| Action::Islocked { lock, body: task.optional_body() }
+    ),
+    verb!("lock_statuses": Lock, "asks which locks of the lock's run are held", |_, lock| {
+        Action::LockStatuses { lock }
+    }),
+    verb!(
         "amnesia": True, "the server forgets everything, as after a restart without persistence",
         |_, ()| Action::Amnesia
     ),
@@ -144,9 +152,12 @@ pub(super) const VERBS: [Verb; 26] = [
         |task, lock| Action::Snapshot { lock, label: task.label() }
     ),
     verb!(
-        "redis": Texts, beside "lock", "sends one command about the lock key or its flag",
+        "redis": Texts, beside "lock" "body",
+        "sends one command about the lock key or its flag, and does the steps of the body unless the reply is nil or 0",
         |task, command| {
-            Action::Redis { arguments: redis_step::command(command, task.scope)?, lock: task.lock()? }
+            let body = task.optional_body();
+            let arguments = redis_step::command(command, task.scope)?;
+            Action::Redis { lock: task.lock()?, arguments, body }
         }
     ),
 ];
@@ -172,6 +183,11 @@ impl StepReader<'_, '_, '_> {
                 Vec::new()
             }
         }
+    }
+
+    /// The steps in it, if there are any.
+    fn optional_body(&mut self) -> Vec<Step> {
+        if self.form.body.is_some() { self.body(None) } else { Vec::new() }
     }
 
     /// Reads what is in a step that can't be read.

@@ -22,6 +22,7 @@ form! {
         every: Option<Repeated> = "after: how much later each of several starts",
         instance: Option<Word<Instance>> = "whose controllers it uses",
         limit: Option<Time> = "how long until its client gives up on it",
+        killed_after: Option<Time> = "how long until it crashes",
         steps: At<List<StepForm<'a>>> = "what it does",
     }
 }
@@ -152,6 +153,7 @@ impl Actors {
                 start: start(form, number, scope)?,
                 instance: form.instance.unwrap_or(Instance::Shared),
                 limit: form.limit,
+                killed_after: form.killed_after,
                 steps: steps.clone(),
             });
         }
@@ -162,7 +164,9 @@ impl Actors {
 /// How many steps these are when all are taken.
 fn unrolled(steps: &[Step]) -> u64 {
     let size = |step: &Step| match &step.action {
-        Action::Locked { body, .. } => unrolled(body),
+        Action::Locked { body, .. }
+        | Action::Islocked { body, .. }
+        | Action::Redis { body, .. } => unrolled(body),
         Action::Repeat { times, body } => unrolled(body).saturating_mul((*times).into()),
         _ => 0,
     };

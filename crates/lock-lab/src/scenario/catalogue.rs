@@ -13,7 +13,7 @@ macro_rules! embedded {
 }
 
 /// Name and text of each embedded file.
-pub(super) const FILES: [(&str, &str); 45] = embedded! {
+pub(super) const FILES: [(&str, &str); 47] = embedded! {
     thundering_herd, rapid_sequential, ttl_expiration, token_corruption, orphaned_locks,
     deadlock_sim, singleton_race, clear_locks_race, build_climate, cache_refresh,
     force_unlock_recovery, operation_vs_ttl, mutual_exclusion, extend_after_expiry, check_then_delete,
@@ -22,6 +22,7 @@ pub(super) const FILES: [(&str, &str); 45] = embedded! {
     late_execution, rejected_release, amnesia, clock_jump, eviction, glob_clear, starvation,
     extend_without_px, delex_without_condition, ifne_acquire, late_release_flag, islocked_race, dirty_memory,
     interrupted_holder, refresh_under_holder, forked_child, replacement_fence, setter_inside_locked,
+    setnx_then_expire, extend_in_wrong_unit,
 };
 
 /// The names of the embedded scenarios, in the order in which they are listed.

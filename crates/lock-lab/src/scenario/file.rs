@@ -30,6 +30,7 @@ form! {
         title: Line = "one line that says what happens",
         text: Lines = "what happens, why it matters, what to look at",
         hazards: Option<Hazards> = "ids of hazards",
+        moment: Option<At<Line>> = "the name of the step in which the race shows; reports mark its row",
         parameters: Option<Named<ParameterForm<'a>>> = "what can be chosen; each becomes a flag",
         locks: At<Named<LockForm<'a>>> = "the state file of one run each",
         actors: At<List<ActorForm<'a>>> = "who takes part",
@@ -307,6 +308,8 @@ fn bound(source: &SourceText, binding: &Binding<'_>) -> Result<Bound, Flaws> {
     let actors = actors.unwrap_or_default();
     let (rules, effects) = rules(form.rules.unwrap_or_default(), &mut scope);
     check_waits(&mut scope);
+    let moment = form.moment.as_ref().map(|moment| scope.steps.known(moment.field, "step", None));
+    let moment = moment.and_then(|moment| scope.note(moment));
     let is_complete = scope.flaws.len() == before
         && scope.late.is_empty()
         && scope.steps.is_complete()
@@ -324,6 +327,7 @@ fn bound(source: &SourceText, binding: &Binding<'_>) -> Result<Bound, Flaws> {
         locks: scope.locks.clone().unwrap_or_default(),
         actors,
         rules,
+        moment,
         expectations,
         default_ttl,
         wait,
@@ -406,14 +410,14 @@ fn check_for_waits_in_vain(plan: &Plan, effects: &[usize], scope: &mut Scope<'_>
             let mut rules = plan.rules.iter().zip(effects);
             let at = rules.find(|(rule, _)| rule.name == *held).map_or(0, |(_, at)| *at);
             let message = format!(
-                "this holds the first command of \"{group}\", and nobody can get to {until} before \
+                "this holds the first command of \"{group}\", and no actor can get to {until} before \
                  all who start together have sent theirs; use start = \"after\" with delay = \"0s\""
             );
             (at, message)
         } else {
             let is_it = |wait: &&Wait| wait.group.as_deref() == Some(group) && wait.name == *name;
             let at = scope.waits.iter().find(is_it).map_or(0, |wait| wait.at);
-            (at, format!("this waits for ever: nobody can get to {until} before it"))
+            (at, format!("this waits for ever: no actor can get to {until} before it"))
         };
         scope.late.push(Unread::Flaw(Flaw { at, message }));
     }

@@ -26,6 +26,8 @@ pub struct Plan {
     pub actors: Vec<ActorPlan>,
     /// What is done to single commands and pause points, in the order of the file.
     pub rules: Vec<Rule>,
+    /// The name of the step in which the race shows.
+    pub moment: Option<String>,
     /// What must come out, for this plan's parameters.
     pub expectations: Vec<Expectation>,
     /// The TTL of an acquire that names none.
@@ -93,6 +95,8 @@ pub struct ActorPlan {
     pub instance: Instance,
     /// How long it may take; past that its client has given up on it (a gateway's limit).
     pub limit: Option<Duration>,
+    /// How long it lives: it crashes where it waits or works when this time is over.
+    pub killed_after: Option<Duration>,
     /// What it does.
     pub steps: Arc<[Step]>,
 }
@@ -206,6 +210,18 @@ pub enum Action {
         /// A lock of the run.
         lock: usize,
     },
+    /// Ask whether the lock is held, and set a flag that says so of a free lock to `false`.
+    Islocked {
+        /// Which lock.
+        lock: usize,
+        /// What is done if it is free.
+        body: Vec<Step>,
+    },
+    /// Ask which locks of the run are held, and set flags that say so of free ones to `false`.
+    LockStatuses {
+        /// A lock of the run.
+        lock: usize,
+    },
     /// Give the lock its full lease again.
     Extend {
         /// Which lock.
@@ -282,6 +298,8 @@ pub enum Action {
         /// the lock key, the fence of its run, the hash and the field of its flag, the payload of the actor's own acquisition, or the token of
         /// its raw commands is put.
         arguments: Vec<String>,
+        /// What is done unless the reply is nil or 0.
+        body: Vec<Step>,
     },
     /// Look at Redis and the local token, changing nothing.
     Snapshot {
@@ -340,6 +358,9 @@ impl ActorPlan {
         fn any(steps: &[Step], is_such: fn(&Action) -> bool) -> bool {
             steps.iter().any(|step| match &step.action {
                 Action::Locked { body, .. } | Action::Repeat { body, .. } => any(body, is_such),
+                action @ (Action::Islocked { body, .. } | Action::Redis { body, .. }) => {
+                    is_such(action) || any(body, is_such)
+                }
                 action => is_such(action),
             })
         }
@@ -382,6 +403,8 @@ impl Action {
             | Action::ReplaceToken { lock }
             | Action::PlantOrphan { lock, .. }
             | Action::ClearLocks { lock }
+            | Action::Islocked { lock, .. }
+            | Action::LockStatuses { lock }
             | Action::Extend { lock }
             | Action::Evict { lock }
             | Action::Redis { lock, .. }
@@ -414,7 +437,7 @@ impl Action {
         }
         verb_of! {
             self: Acquire Work Sleep Dump Release Locked ForgetToken ReplaceToken PlantOrphan
-            ClearLocks Extend Pause Crash Await Repeat Amnesia ClockJump Evict GetInstance
+            ClearLocks Islocked LockStatuses Extend Pause Crash Await Repeat Amnesia ClockJump Evict GetInstance
             ExternalDump MakeReadonly Sees Cached Redis Snapshot
         }
     }

@@ -25,6 +25,12 @@ impl Plan {
         self
     }
 
+    /// The actors that share the controllers of one process.
+    pub fn sharing_a_process(&self) -> BTreeSet<usize> {
+        let all = self.actors.iter().enumerate();
+        all.filter(|(_, actor)| actor.instance != Instance::Own).map(|(index, _)| index).collect()
+    }
+
     /// The plan for actors that are processes: each has its controllers for itself.
     pub fn of_processes(mut self) -> Self {
         for actor in &mut self.actors {
@@ -56,7 +62,10 @@ fn without_wait(step: &Step, gone: &BTreeSet<String>) -> Option<Step> {
             step.name.as_ref()?;
             step.action = Action::Sleep { duration: Duration::ZERO };
         }
-        Action::Locked { body, .. } | Action::Repeat { body, .. } => {
+        Action::Locked { body, .. }
+        | Action::Repeat { body, .. }
+        | Action::Islocked { body, .. }
+        | Action::Redis { body, .. } => {
             *body = without_waits(body, gone);
         }
         _ => {}

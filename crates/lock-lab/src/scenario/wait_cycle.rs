@@ -162,7 +162,10 @@ fn list_events<'a>(steps: &'a [Step], events: &mut Vec<Event<'a>>) {
                 &[]
             }
             Action::Repeat { times: 0, .. } => &[],
-            Action::Locked { body, .. } | Action::Repeat { body, .. } => body,
+            Action::Locked { body, .. }
+            | Action::Repeat { body, .. }
+            | Action::Islocked { body, .. }
+            | Action::Redis { body, .. } => body,
             _ => &[],
         };
         // A step may fail before its body's end, and has then ended too.

@@ -151,7 +151,7 @@ impl ExclusiveServer {
             return Err(ServerError(format!(
                 "database 0 of {} is not empty: it holds {}; a client may make any key, so it is \
                  tried on an empty one only: delete what a probe that was killed has left, or name a \
-                 Redis that nobody needs, as redis-server --port 6400 --save '' starts one",
+                 Redis without other clients, as redis-server --port 6400 --save '' starts one",
                 exclusive.remote.name,
                 keys(&names),
             )));
@@ -237,7 +237,7 @@ impl ExclusiveServer {
         let theirs = || {
             let (name, keys) = (&self.remote.name, keys(&left));
             format!(
-                "database 0 of {name} holds what nobody here is known to have made, {keys}; left as it is"
+                "database 0 of {name} holds keys that this program is not known to have made: {keys}; left as it is"
             )
         };
         Ok((!left.is_empty()).then(theirs))
@@ -270,7 +270,7 @@ impl ExclusiveServer {
         } else if says("role:slave") {
             let primary = explain::primary(&self.remote).map(|url| format!(", {url},"));
             let primary = primary.unwrap_or_default();
-            format!("it is a replica; name its primary{primary} or a Redis that nobody needs")
+            format!("it is a replica; name its primary{primary} or a Redis without other clients")
         } else if !says("maxmemory:0") && !says("maxmemory_policy:noeviction") {
             "it evicts keys when it is full, those of other databases, too; set its maxmemory-policy \
              to noeviction"
@@ -361,8 +361,8 @@ impl ExclusiveServer {
 
     fn is_theirs(&self, name: &[u8]) -> ServerError {
         ServerError(format!(
-            "somebody else uses database 0 of {}, too: the key {} is none of ours, and was left as it \
-             is; name a Redis that nobody else uses",
+            "another client uses database 0 of {}, too: the key {} is none of ours, and was left as it \
+             is; name a Redis that no other client uses",
             self.remote.name,
             shown(name)
         ))

@@ -20,10 +20,10 @@ const CLUSTER: &str = "it is a Redis Cluster, which has a lock's key and its fla
     NoDb's locks need a single Redis: name that (of a cluster, only runs with a hash tag in their id \
     can be worked with, on the node that has it)";
 
-/// The failure of a command.
-pub(super) fn command(name: &str, remote: Option<&Remote>, error: &RedisError) -> String {
+/// The failure of a command, from what is known.
+pub(super) fn command(name: &str, error: &RedisError) -> String {
     let what = describe(error);
-    if let Some(hint) = hint(remote, error, &what) {
+    if let Some(hint) = hint(error, &what) {
         return format!("{name} answered {what}; {hint}");
     }
     if let Some(why) = of_line(name, error, &what) {
@@ -42,7 +42,8 @@ pub(super) fn connect(remote: &Remote, error: &RedisError, patience: Duration) -
         return why;
     }
     let what = if error.is_timeout() { format!("no answer within {patience:?}") } else { what };
-    let hint = match hint(Some(remote), error, &what) {
+    let asked = || kind(remote, error).map(Cow::from);
+    let hint = match hint(error, &what).or_else(asked) {
         Some(hint) => hint,
         None if error.is_timeout() => "is it stopped, overloaded or behind a firewall?".into(),
         None if error.is_io_error() && remote.is_sole => {
@@ -71,12 +72,21 @@ fn of_line(name: &str, error: &RedisError, what: &str) -> Option<String> {
     let has = |words: &str| what.contains(words);
     if has("corrupt message") {
         return Some(format!(
-            "{name} does not speak TLS there ({what}); name its port for TLS, or say redis://"
+            "{name} sent what is not TLS ({what}); if that port is without TLS, name the one for TLS, or say redis://"
         ));
     }
     if has("fatal alert") {
-        let hint = "it may want a certificate of its clients, which can't be given here";
-        return Some(format!("{name} refused the TLS connection: {what}; {hint}"));
+        let hint = match () {
+            () if has("CertificateRequired") => {
+                "it wants a certificate of its clients, which can't be given here"
+            }
+            // How servers before TLS 1.3 say that, and other things.
+            () if has("HandshakeFailure") => {
+                "it may want a certificate of its clients, which can't be given here"
+            }
+            () => "see its log",
+        };
+        return Some(format!("{name} ended the TLS connection: {what}; {hint}"));
     }
     let hint = match () {
         () if !has("certificate") => return None,
@@ -146,19 +156,31 @@ pub(super) fn is_forbidden_to_scripts(answer: &str) -> bool {
 }
 
 /// What to do about an answer.
-fn hint(remote: Option<&Remote>, error: &RedisError, answer: &str) -> Option<Cow<'static, str>> {
-    if is_unknown(error) {
-        return remote.and_then(sentinel).map(Cow::from);
-    }
+fn hint(error: &RedisError, answer: &str) -> Option<Cow<'static, str>> {
     let hint = of_kind(error).or_else(|| of_answer(answer))?;
-    let other = match error.redirect_node() {
-        Some((address, _)) => Some(format!("name the node that has it: redis://{address}")),
-        None => remote.filter(|_| is_of_replica(error)).and_then(primary),
-    };
-    Some(match other {
-        Some(other) => format!("{hint}: {other}").into(),
+    Some(match error.redirect_node() {
+        Some((address, _)) => {
+            format!("{hint}: name the node that has it: redis://{address}").into()
+        }
         None => hint.into(),
     })
+}
+
+/// Whether an error says more with what the server is: a Sentinel knows hardly any command, and a replica has
+/// a primary.
+pub fn depends_on_kind(error: &RedisError) -> bool {
+    is_unknown(error) || is_of_replica(error)
+}
+
+/// What a server is that answered with this error, if that can be asked.
+pub(super) fn kind(remote: &Remote, error: &RedisError) -> Option<String> {
+    match () {
+        () if is_unknown(error) => sentinel(remote),
+        () if is_of_replica(error) => {
+            primary(remote).map(|primary| format!("its primary is {primary}"))
+        }
+        () => None,
+    }
 }
 
 /// Whether the server does not know a command.
@@ -262,13 +284,15 @@ mod tests {
     #[test]
     fn what_is_wrong_with_tls_is_said_with_what_to_do() {
         for (what, words) in [
-            ("received corrupt message of type InvalidContentType", "does not speak TLS there"),
-            ("received fatal alert: CertificateRequired", "a certificate of its clients"),
+            ("received corrupt message of type InvalidContentType", "if that port is without TLS"),
+            ("received fatal alert: CertificateRequired", "it wants a certificate of its clients"),
+            ("received fatal alert: HandshakeFailure", "it may want a certificate of its clients"),
+            ("received fatal alert: ProtocolVersion", "ProtocolVersion; see its log"),
             ("invalid peer certificate: UnknownIssuer", "SSL_CERT_FILE"),
             ("invalid peer certificate: certificate expired: too late", "have it renewed"),
         ] {
             let error = RedisError::from(io::Error::new(io::ErrorKind::InvalidData, what));
-            let said = command("rediss://h", None, &error);
+            let said = command("rediss://h", &error);
             assert!(said.contains(words) && said.contains("rediss://h"), "{said}");
         }
     }

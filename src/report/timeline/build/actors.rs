@@ -1,5 +1,6 @@
 //! The lanes of the actors, one each: what they did, step by step, with or without the lock.
 
+use super::held::Held;
 use super::words::{failed, heard, span};
 use super::{LaneSource, mark};
 use crate::report::timeline::{Bar, BarKind, Lane, LaneKind, Mark, MarkKind, when};
@@ -19,12 +20,12 @@ pub(super) struct Life {
 /// All actors' lives, in the order of the history's head.
 pub(super) fn lives(source: &LaneSource<'_>) -> Vec<Life> {
     let actors = source.history.head.actors.len();
-    let mut readers: Vec<Reader<'_>> = (0..actors).map(|_| Reader::new(source)).collect();
+    let mut beliefs: Vec<Vec<&Belief>> = vec![Vec::new(); actors];
     for belief in &source.possessions.beliefs {
-        if let Some(reader) = readers.get_mut(belief.actor) {
-            reader.beliefs.push(belief);
-        }
+        beliefs.get_mut(belief.actor).into_iter().for_each(|of_actor| of_actor.push(belief));
     }
+    let reader = |beliefs| Reader::new(source, Held::new(beliefs));
+    let mut readers: Vec<Reader<'_>> = beliefs.into_iter().map(reader).collect();
     for event in &source.history.events {
         if let Some(reader) = event.actor.and_then(|actor| readers.get_mut(actor)) {
             reader.read(event);
@@ -48,13 +49,15 @@ fn kind_of(verb: &Verb) -> Option<BarKind> {
 struct Open<'a> {
     operation: &'a Operation,
     begun: Moment,
+    /// What its actor believed to hold when it began.
+    belief: Option<&'a Belief>,
     kind: Option<BarKind>,
 }
 
 /// One actor's events, as they are read.
 struct Reader<'a> {
     source: &'a LaneSource<'a>,
-    beliefs: Vec<&'a Belief>,
+    held: Held<'a>,
     open: Vec<Open<'a>>,
     bars: Vec<Bar>,
     marks: Vec<Mark>,
@@ -64,10 +67,10 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(source: &'a LaneSource<'a>) -> Self {
-        let (beliefs, open, bars, marks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    fn new(source: &'a LaneSource<'a>, held: Held<'a>) -> Self {
+        let (open, bars, marks) = (Vec::new(), Vec::new(), Vec::new());
         let (last_failure, has_crashed, outcome) = (None, false, None);
-        Self { source, beliefs, open, bars, marks, last_failure, has_crashed, outcome }
+        Self { source, held, open, bars, marks, last_failure, has_crashed, outcome }
     }
 
     fn read(&mut self, event: &'a Event) {
@@ -77,7 +80,8 @@ impl<'a> Reader<'a> {
                 // A step within one that is drawn belongs to it.
                 let is_within = self.open.iter().any(|open| open.kind.is_some());
                 let kind = kind_of(&operation.verb).filter(|_| !is_within);
-                self.open.push(Open { operation, begun: event.moment, kind });
+                let belief = self.held.at(event.moment, operation.lock);
+                self.open.push(Open { operation, begun: event.moment, belief, kind });
             }
             EventKind::Completed(operation) => {
                 self.last_failure = None;
@@ -135,9 +139,9 @@ impl<'a> Reader<'a> {
         match failure.kind {
             FailureKind::AlreadyLocked => {
                 let begun = self.open.last().map_or(moment, |open| open.begun);
-                let is_of_step =
-                    |mark: &Mark| mark.kind == MarkKind::Refused && when(begun) <= when(mark.at);
-                if let Some(last) = self.marks.iter_mut().rfind(|mark| is_of_step(mark)) {
+                let of_step =
+                    self.marks.iter_mut().rev().take_while(|mark| when(begun) <= when(mark.at));
+                if let Some(last) = of_step.into_iter().find(|it| it.kind == MarkKind::Refused) {
                     last.detail = mark.detail;
                     return;
                 }
@@ -163,8 +167,7 @@ impl<'a> Reader<'a> {
     fn draw(&mut self, open: &Open<'_>, end: Moment, failure: Option<&Failure>, is_open: bool) {
         let source = self.source;
         let Some(kind) = open.kind else { return };
-        let belief = self.belief(open.begun, open.operation.lock);
-        let kind = match belief {
+        let kind = match open.belief {
             // An actor that lets time pass with a lock works under it.
             Some(_) if open.operation.verb == Verb::Sleep => BarKind::Works,
             _ => kind,
@@ -180,18 +183,7 @@ impl<'a> Reader<'a> {
         }
         let label = source.plain(open.operation.verb.word());
         let bar = Bar { is_open, ..Bar::new(kind, open.begun, end, label, detail) };
-        self.bars.extend(with_lock(source, bar, belief));
-    }
-
-    /// What the actor believed to hold: that lock, or the one that it took last.
-    fn belief(&self, at: Moment, lock: Option<usize>) -> Option<&'a Belief> {
-        let then =
-            |belief: &&&Belief| when(belief.from) <= when(at) && when(at) < when(belief.until);
-        let held = || self.beliefs.iter().filter(then).copied();
-        match lock {
-            Some(lock) => held().rfind(|belief| belief.lock == lock),
-            None => held().next_back(),
-        }
+        self.bars.extend(with_lock(source, bar, open.belief));
     }
 
     fn finish(mut self, actor: usize) -> Life {
@@ -202,7 +194,7 @@ impl<'a> Reader<'a> {
         self.bars.sort_by_key(|bar| when(bar.begin));
         let shortest = source.end.at.saturating_sub(source.begin.at) / 1000;
         let mut holds = Vec::new();
-        for belief in &self.beliefs {
+        for belief in self.held.all() {
             for (begin, end) in gaps(&self.bars, belief, shortest) {
                 let detail = format!("holds {}", source.lock(belief.lock));
                 let bar = Bar::new(BarKind::Holds, begin, end, "holds".into(), detail);

@@ -2,17 +2,23 @@
 
 use crate::report::timeline::{Lane, LaneKind};
 use crate::report::{columns, escape};
+use std::collections::BTreeSet;
 
 /// Blanks between names and lanes.
 const GAP: usize = 2;
 /// The least that a name gets.
 const NARROWEST: usize = 8;
+/// How much is shown of what all names have in common, where the rest of that is left out.
+const SHOWN_OF_COMMON: usize = 6;
 /// The most that it gets.
 const WIDEST: usize = 32;
 
 /// The column of the lanes' names.
 pub(super) struct NameColumn {
     width: usize,
+    /// How many characters of the locks' names are left out, because they are the same in names that would
+    /// look alike without their middles.
+    left_out: usize,
 }
 
 impl NameColumn {
@@ -20,7 +26,8 @@ impl NameColumn {
     pub(super) fn of(lanes: &[Lane], width: usize) -> Self {
         let most = (width * 7 / 20).saturating_sub(GAP).clamp(NARROWEST, WIDEST);
         let widest = lanes.iter().map(|lane| columns(&whole(lane))).max();
-        Self { width: widest.unwrap_or_default().min(most) }
+        let width = widest.unwrap_or_default().min(most);
+        Self { width, left_out: alike(lanes, width) }
     }
 
     /// How many columns there are before the lanes.
@@ -30,7 +37,14 @@ impl NameColumn {
 
     /// The name, in just these columns.
     pub(super) fn name(&self, lane: &Lane) -> String {
-        self.padded(shortened(&whole(lane), self.width))
+        let name = whole(lane);
+        let name = match (lane.kind, self.left_out) {
+            (LaneKind::Lock, 1..) => {
+                format!("…{}", name.chars().skip(self.left_out).collect::<String>())
+            }
+            _ => name,
+        };
+        self.padded(shortened(&name, self.width))
     }
 
     pub(super) fn blank(&self) -> String {
@@ -42,6 +56,19 @@ impl NameColumn {
         text.extend(std::iter::repeat_n(' ', blanks));
         text
     }
+}
+
+/// How many characters all names of locks have in common at the beginning, but for a few, where two of them
+/// would be the same in this width.
+fn alike(lanes: &[Lane], width: usize) -> usize {
+    let locks = lanes.iter().filter(|lane| lane.kind == LaneKind::Lock);
+    let names: Vec<String> = locks.map(whole).collect();
+    let shown: BTreeSet<String> = names.iter().map(|name| shortened(name, width)).collect();
+    let Some(first) = names.first().filter(|_| shown.len() < names.len()) else { return 0 };
+    let common =
+        |name: &String| name.chars().zip(first.chars()).take_while(|(a, b)| a == b).count();
+    let common = names.iter().map(common).min().unwrap_or_default();
+    common.saturating_sub(SHOWN_OF_COMMON)
 }
 
 fn whole(lane: &Lane) -> String {

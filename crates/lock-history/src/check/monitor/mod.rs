@@ -41,8 +41,8 @@ pub use properties::Properties;
 pub use tried::Tried;
 
 use super::beliefs::{ended_by_end, ended_by_failure, ended_by_success};
-use super::double_grant::{Holds, Observed};
 use super::foreign::{as_judged, is_claim, is_for_ones_own};
+use super::holds::{Holds, Observed};
 use super::registered::Judging;
 use super::{Property, deadlock, flag_drift, stuck_lock, token_drift, unavailable};
 use crate::history::{
@@ -50,7 +50,7 @@ use crate::history::{
 };
 use circles::{Circle, Circles};
 use file::{File, WriteVerdict};
-use state::{Actor, Doing, Owner, TenureState};
+use state::{Actor, Doing, LockBelief, Owner, TenureState};
 
 /// Judges a sequential history event by event; equal monitors judge the rest equally.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -73,6 +73,7 @@ struct Lock {
     owner: Owner,
     /// Whether its tenure began with a command that its sender had given up.
     began_late: bool,
+    flag: Flag,
     /// Whether the key still has the token of a tenure that its owner gave up without deleting it: what
     /// compares that token takes the lock from no other actor.
     is_leftover: bool,
@@ -82,6 +83,17 @@ struct Lock {
     /// tenure lasts.
     last: Option<usize>,
     file: File,
+}
+
+/// What the flag of a lock says, where its holder has set it since it took the lock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+enum Flag {
+    /// It was not set since then.
+    #[default]
+    Unset,
+    Locked,
+    /// Another write of it has set it to free since.
+    Free,
 }
 
 impl Monitor {
@@ -193,6 +205,9 @@ impl Monitor {
 
     fn begin(&mut self, actor: usize, operation: &Operation) {
         self.prove_beliefs(actor);
+        if (0..self.locks.len()).any(|lock| self.holds_without_flag(actor, lock)) {
+            self.found.insert(Property::FlagDrift);
+        }
         let doing = self.doing(actor, operation);
         let Some(this) = self.actors.get_mut(actor) else { return };
         this.depth += 1;
@@ -322,7 +337,8 @@ impl Monitor {
                 Change::Extended { .. } => {
                     self.judge_change(*lock, actor, verb, Property::ForeignExtend);
                 }
-                Change::Refused | Change::Saw { token: Some(_) } | Change::Flagged { .. } => {}
+                Change::Flagged { locked } => self.set_flag(*lock, *locked),
+                Change::Refused | Change::Saw { token: Some(_) } => {}
             }
         }
     }
@@ -376,7 +392,7 @@ impl Monitor {
             }
         }
         let Some(state) = self.locks.get_mut(lock) else { return };
-        (state.began_late, state.is_leftover) = (false, false);
+        (state.began_late, state.is_leftover, state.flag) = (false, false, Flag::Unset);
         let Owner::Actor(actor) = std::mem::take(&mut state.owner) else { return };
         let Some(this) = self.actors.get_mut(actor) else { return };
         let is_meant = |gives_this_back: bool| {
@@ -439,6 +455,24 @@ impl Monitor {
         }
     }
 
+    fn set_flag(&mut self, lock: usize, locked: bool) {
+        let Some(state) = self.locks.get_mut(lock) else { return };
+        state.flag = match (state.owner, state.flag) {
+            (Owner::Unowned, _) => Flag::Unset,
+            _ if locked => Flag::Locked,
+            (_, Flag::Unset) => Flag::Unset,
+            (_, Flag::Locked | Flag::Free) => Flag::Free,
+        };
+    }
+
+    /// Whether an actor certainly holds a lock, and its flag says that it is free.
+    fn holds_without_flag(&self, actor: usize, lock: usize) -> bool {
+        let belief = self.actors.get(actor).and_then(|actor| actor.known.get(lock));
+        let holds = belief.is_some_and(LockBelief::certainly_holds);
+        let state = self.locks.get(lock);
+        holds && state.is_some_and(|it| it.flag == Flag::Free && it.owner == Owner::Actor(actor))
+    }
+
     /// How a lock was left.
     fn read_left(&mut self, left: &Left) {
         if self.actors.iter().any(|actor| actor.is_active) {
@@ -477,6 +511,13 @@ impl Monitor {
                 lock.fence = None;
             }
             lock.is_leftover &= !found(Property::ForeignRelease);
+            let owner = match lock.owner {
+                Owner::Actor(owner) => self.actors.get(owner),
+                Owner::Unowned | Owner::Stranger => None,
+            };
+            if found(Property::FlagDrift) || !owner.is_some_and(|it| it.may_work_under(position)) {
+                lock.flag = Flag::Unset;
+            }
             lock.file.forget(files);
         }
         let holds =

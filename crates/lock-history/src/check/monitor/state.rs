@@ -174,6 +174,15 @@ impl Actor {
         }
     }
 
+    /// Whether it holds a lock, or will when its acquire completes.
+    pub fn may_work_under(&self, lock: usize) -> bool {
+        let acquires = matches!(
+            self.doing,
+            Doing::Acquires { lock: its, tenure: TenureState::Lasts, .. } if its == lock
+        );
+        acquires || self.known.get(lock).is_some_and(LockBelief::certainly_holds)
+    }
+
     /// Whether it can't matter when it was notified of a loss: no belief would end by that.
     pub fn ignores_notifications(&self) -> bool {
         self.depth == 0 || !self.known.iter().any(|belief| belief.is_certain)
@@ -181,11 +190,17 @@ impl Actor {
 }
 
 impl LockBelief {
+    /// Whether it certainly believes that it holds the lock, and does.
+    pub fn certainly_holds(&self) -> bool {
+        self.is_certain && self.tenure == TenureState::Lasts
+    }
+
     fn forget(&mut self, found: Properties, holds: bool) {
         let knows = |property| found.contains(property);
+        let may_work = self.certainly_holds() && !knows(Property::FlagDrift);
         if knows(Property::Overlap) {
             self.met = false;
-            self.is_certain &= holds;
+            self.is_certain &= holds || may_work;
         }
         let may_be_silent = self.is_open && !knows(Property::SilentLoss);
         if self.tenure == TenureState::Lost && !may_be_silent {
@@ -193,7 +208,7 @@ impl LockBelief {
         }
         if knows(Property::LostUpdate)
             && (self.tenure == TenureState::GivenUp
-                || self.tenure == TenureState::Lasts && !may_be_silent && !holds)
+                || self.tenure == TenureState::Lasts && !may_be_silent && !holds && !may_work)
         {
             self.tenure = TenureState::Unknown;
         }

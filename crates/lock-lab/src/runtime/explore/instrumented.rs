@@ -6,7 +6,7 @@ use super::super::merge_point::MergePoint;
 use super::super::observer::{Cell, Observer};
 use super::shared_state::{Content, content};
 use crate::controller::{Files, Written};
-use crate::lock::{self, ActorHost, LockName, LockProtocol, Who};
+use crate::lock::{self, ActorHost, LockName, LockProtocol, SharedMemory, Who};
 use crate::server::Connection;
 use lock_history::history::Sharing;
 use parking_lot::Mutex;
@@ -55,6 +55,8 @@ impl Journal {
     fn take(&self, world: &World) -> Vec<Cell> {
         let mut touched = std::mem::take(&mut *self.touched.lock());
         touched.extend(world.services.files.touched().into_iter().map(Cell::File));
+        let memory = world.setup.host.shared_memory();
+        touched.extend(memory.filter(|it| it.was_touched()).map(|_| Cell::Process));
         for (index, file) in world.setup.files.iter().enumerate() {
             if world.services.registry.was_touched(file.path()) {
                 touched.push(Cell::Shelf(index));
@@ -153,6 +155,18 @@ impl ActorHost for Immortal {
 
     fn memory(&self, who: Who) -> u32 {
         self.0.memory(who)
+    }
+
+    fn shared_memory(&self) -> Option<&SharedMemory> {
+        self.0.shared_memory()
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+
+    fn begin(&self) {
+        self.0.begin();
     }
 
     fn stop(&self, who: Who) {

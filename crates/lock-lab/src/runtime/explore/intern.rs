@@ -53,6 +53,9 @@ impl<T: Hash + Eq> Interner<T> {
     }
 }
 
+/// What a value takes besides its own bytes: its counters, and what the allocator adds.
+const PER_VALUE: usize = 24;
+
 /// About how much memory a value takes: its own and, for what it points to, as many bytes as its
 /// hash is made of.
 fn bytes_of_value<T: Hash>(value: &T) -> usize {
@@ -65,7 +68,7 @@ fn bytes_of_value<T: Hash>(value: &T) -> usize {
             0
         }
     }
-    let mut count = Count(size_of::<T>());
+    let mut count = Count(size_of::<T>() + PER_VALUE);
     value.hash(&mut count);
     count.0
 }

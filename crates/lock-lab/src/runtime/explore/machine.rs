@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 /// How many states are kept at most.
 const STATES: usize = 8_000_000;
-/// How much memory the process may take for what is known, its tables about to grow included: 2 GiB.
+/// How much memory one exploration may take for what is known, its tables about to grow included: 2 GiB.
 const BYTES: usize = 2 << 30;
 
 /// A state's number.
@@ -67,6 +67,8 @@ pub(super) struct Machine {
     /// The choices that were asked for last.
     asked: Vec<Choice>,
     first: StateId,
+    /// How many bytes may be taken. What else the process does has no part in it.
+    pub(super) room: usize,
     /// How much time passes at once until all leases are over, in nanoseconds; none, where it does not.
     time_step: Option<u64>,
 }
@@ -84,6 +86,7 @@ impl Machine {
         let embedded = Embedded::new();
         let time = Time::Virtual(Arc::new(VirtualClock::new(None)));
         let world = Arc::new(Instrumented::new(World::of_model(model, embedded.server(), time)));
+        world.setup.host.begin();
         world.prepare().map_err(failed)?;
         let observes = world.protocol().is_foreign();
         let store: Box<dyn SnapshotStore> = match &model.upstream {
@@ -132,6 +135,7 @@ impl Machine {
             moves: Interner::default(),
             asked: Vec::new(),
             first: 0,
+            room: BYTES,
         };
         for task in 0..machine.tasks.len() {
             machine.push(&mut draft, task, Push::Go)?;
@@ -163,8 +167,7 @@ impl Machine {
 
     /// Whether there is room for more states beside what the scheduler keeps.
     pub fn has_room(&self, of_scheduler: usize) -> bool {
-        let bytes = self.bytes() + of_scheduler;
-        self.states.len() <= STATES && bytes <= BYTES && resident() <= BYTES as u64
+        self.states.len() <= STATES && self.bytes() + of_scheduler <= self.room
     }
 
     /// About how much memory is taken by what is known.
@@ -179,6 +182,7 @@ impl Machine {
             self.shared.cells.bytes(),
             self.monitors.bytes(),
             self.in_flight.bytes(),
+            self.world.setup.host.bytes(),
         ];
         tables.into_iter().sum()
     }
@@ -420,17 +424,6 @@ impl Machine {
 /// Whether going on from a place is a step that a schedule counts.
 fn is_step(place: Place) -> bool {
     matches!(place, Place::Request(_) | Place::Pause(_))
-}
-
-/// How much memory of this machine the process takes now; 0 if the system does not say.
-fn resident() -> u64 {
-    const PAGE: u64 = 4096;
-    let sizes = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    sizes
-        .split(' ')
-        .nth(1)
-        .and_then(|pages| pages.parse().ok())
-        .map_or(0, |pages: u64| pages * PAGE)
 }
 
 fn failed(error: ServerError) -> ExploreError {

@@ -9,7 +9,7 @@ use super::super::signals::Late;
 use super::instrumented::{Instrumented, Passed};
 use super::intern::{Interner, bytes_of_map};
 use crate::controller::{Controller, Knowledge, Shelf, Written};
-use crate::lock::Acquisition;
+use crate::lock::{Acquisition, SharedMemory};
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ pub(super) enum Content {
     Shelf(Shelf),
     Controller(Knowledge),
     Slot(Option<Acquisition>),
+    Process(u32),
     Signal(bool),
     Late(Vec<Late>),
     Rule(u32),
@@ -212,6 +213,9 @@ impl Cells {
             (Cell::Slot(file, number), Content::Slot(own)) => {
                 controller(world, *file, *number).inspect(|it| it.slot().remember(own.clone()));
             }
+            (Cell::Process, Content::Process(number)) => {
+                world.setup.host.shared_memory().inspect(|memory| memory.set(*number));
+            }
             (Cell::Signal(name), Content::Signal(happened)) => {
                 world.signals.set_happened(name, *happened)
             }
@@ -245,6 +249,10 @@ pub(super) fn content(world: &World, cell: &Cell) -> Content {
             let found = controller(world, *file, *number);
             Content::Slot(found.and_then(|it| it.slot().memory()))
         }
+        Cell::Process => {
+            let memory = world.setup.host.shared_memory();
+            Content::Process(memory.map(SharedMemory::untouched).unwrap_or_default())
+        }
         Cell::Signal(name) => Content::Signal(world.signals.has_happened(name)),
         Cell::Late => Content::Late(world.signals.late()),
         Cell::Rule(rule) => Content::Rule(world.signals.counts.of(*rule)),
@@ -263,6 +271,7 @@ fn initial(world: &Instrumented, cell: &Cell) -> Content {
         Cell::Controller(..) | Cell::Server => Content::Nothing,
         // That of a controller that is not made yet, too.
         Cell::Slot(..) => Content::Slot(None),
+        Cell::Process => Content::Process(0),
         Cell::Signal(_) => Content::Signal(false),
         Cell::Late => Content::Late(Vec::new()),
         Cell::Rule(_) => Content::Rule(0),

@@ -63,7 +63,7 @@ impl<'a> Leases<'a> {
     pub fn held(&mut self, lock: usize) -> Result<Option<Held>, ServerError> {
         let Some(names) = self.world.setup.locks.get(lock) else { return Ok(None) };
         let found = self.link.kept(names.key());
-        let found = found.map_err(|error| self.world.services.server.explain(&error))?;
+        let found = found.map_err(|error| self.world.services.server.explain_known(&error))?;
         Ok(found.map(|kept| Held { payload: Payload::decode(&kept.value), left: kept.left }))
     }
 
@@ -74,7 +74,7 @@ impl<'a> Leases<'a> {
             return Ok(Vec::new());
         }
         let found = others(&mut self.link, &self.world.setup.locks);
-        found.map_err(|error| self.world.services.server.explain(&error))
+        found.map_err(|error| self.world.services.server.explain_known(&error))
     }
 
     /// Ends the TTL of one of these keys now.
@@ -137,7 +137,7 @@ impl<'a> Leases<'a> {
 
     fn expire_at_once(&mut self, key: &[u8]) -> Result<(), NotEnded> {
         let ended = redis::cmd("PEXPIRE").arg(key).arg(1).exec(&mut self.link);
-        Ok(ended.map_err(|error| self.world.services.server.explain(&error))?)
+        Ok(ended.map_err(|error| self.world.services.server.explain_known(&error))?)
     }
 
     /// Writes down that the lease of a lock ended.

@@ -416,7 +416,7 @@ impl<'a, T: Task> Replayer<'a, T> {
                 Some(step) => break TaskPlace::Step(step),
             }
         };
-        match self.world.log.failure() {
+        match self.world.failure() {
             Some(failure) => Err(ServerError::new(failure).into()),
             None => Ok(()),
         }

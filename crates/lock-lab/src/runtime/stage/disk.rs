@@ -1,9 +1,10 @@
 //! The run directory and its files.
 
+use super::guard::Guard;
 use super::{StageError, World, quoted};
 use crate::controller::{CONFIG_FILE, Content, Controller, Files, INITIAL_STATE, READONLY_FILE};
 use crate::lock::{StateFile, WriteGuard};
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -14,9 +15,7 @@ pub(super) struct Directory {
     created: Vec<PathBuf>,
     configs_created: Vec<PathBuf>,
     files: Vec<Found>,
-    /// Held while the run lasts, so that two of us are never at work in one directory; the system
-    /// gives it back however we end.
-    guard: Option<File>,
+    guard: Option<Guard>,
 }
 
 /// A state file as it was found.
@@ -42,8 +41,8 @@ impl Directory {
         self.path == path
     }
 
-    /// Creates what is missing for a state file. A run in memory only looks whether it could run on
-    /// disk.
+    /// Creates the directories for a state file, and refuses what a run could not use. A run in memory only
+    /// checks whether it could run on disk.
     pub fn set_up(&mut self, file: &StateFile, world: &World) -> Result<(), StageError> {
         let files = &world.services.files;
         self.check(file)?;
@@ -56,27 +55,44 @@ impl Directory {
             self.create(file.directory()).map_err(|(path, error)| {
                 StageError::Environment(format!("cannot create {}: {error}", path.display()))
             })?;
-            if self.guard.is_none() {
-                self.guard()?;
-            }
+        }
+        if self.guard.is_none() {
+            self.guard = Some(Guard::take(&self.path, world)?);
+        }
+        if files.are_on_disk() {
             self.write_config(file).map_err(|e| self.failed("write to", &e))?;
         }
-        let before = files.read(file.path()).map_err(|e| self.failed("read", &e))?;
-        if let Some(before) = &before {
-            files.note_found(file.path(), before.signature);
-        }
-        Controller::check(files, file)
-            .map_err(|error| StageError::Environment(error.to_string()))?;
+        Self::check_content(file, files)
+    }
+
+    fn check_content(file: &StateFile, files: &Files) -> Result<(), StageError> {
+        Controller::check(files, file).map_err(|error| StageError::Environment(error.to_string()))
+    }
+
+    /// Notes what a state file holds, and creates it if it is missing.
+    pub fn note(&mut self, file: &StateFile, world: &World) -> Result<(), StageError> {
+        let files = &world.services.files;
+        let mut before = self.found(file, files)?;
         let had_fence = files.exists(&file.fence());
-        if before.is_none() {
-            files
-                .replace(file.path(), INITIAL_STATE.as_bytes())
-                .map_err(|error| self.failed("write to", &error))?;
+        let create = || files.create(file.path(), INITIAL_STATE.as_bytes());
+        if before.is_none() && !create().map_err(|error| self.failed("write to", &error))? {
+            // Another process was quicker; then it is theirs.
+            before = self.found(file, files)?;
         }
         let is_fenced = world.protocol().write_guard() == WriteGuard::Fence;
         let may_leave_fence = is_fenced && !had_fence;
         self.files.push(Found { file: file.clone(), before, may_leave_fence });
         Ok(())
+    }
+
+    /// A state file as it is before the run, if there is one.
+    fn found(&self, file: &StateFile, files: &Files) -> Result<Option<Content>, StageError> {
+        let before = files.read(file.path()).map_err(|error| self.failed("read", &error))?;
+        if let Some(before) = &before {
+            files.note_found(file.path(), before.clone());
+        }
+        Self::check_content(file, files)?;
+        Ok(before)
     }
 
     fn check(&self, file: &StateFile) -> Result<(), StageError> {
@@ -111,21 +127,6 @@ impl Directory {
             }
         }
         Ok(())
-    }
-
-    fn guard(&mut self) -> Result<(), StageError> {
-        let guard = File::open(&self.path).map_err(|error| self.failed("open", &error))?;
-        match guard.try_lock() {
-            Ok(()) => {
-                self.guard = Some(guard);
-                Ok(())
-            }
-            Err(TryLockError::WouldBlock) => Err(StageError::Environment(format!(
-                "another nodb-trigger is at work in {}; wait for it, or choose another directory",
-                self.path.display()
-            ))),
-            Err(TryLockError::Error(error)) => Err(self.failed("lock", &error)),
-        }
     }
 
     /// The debug controller needs a configuration file beside its state file.
@@ -205,14 +206,16 @@ impl Found {
     /// Gives the file the content that it had, unless another process has written it since.
     fn put_back(&self, files: &Files) -> Option<String> {
         let path = self.file.path();
-        if files.is_changed_by_others(path) {
-            return Some(format!("{} was changed by somebody else; left as it is", path.display()));
+        let changed = || format!("another process changed {}; left as it is", path.display());
+        if files.last_written(path).is_none() {
+            return files.is_changed_by_others(path).then(changed);
         }
-        files.last_written(path)?;
-        match &self.before {
-            None => could_not(fs::remove_file(path), "remove", path),
-            Some(before) => {
-                could_not(files.put_back(path, &before.bytes, before.signature), "restore", path)
+        match files.put_back(path, self.before.as_ref()) {
+            Ok(true) => None,
+            Ok(false) => Some(changed()),
+            Err(error) => {
+                let what = if self.before.is_some() { "restore" } else { "remove" };
+                could_not(Err(error), what, path)
             }
         }
     }
@@ -221,8 +224,7 @@ impl Found {
 /// Removes a file that was last written through here.
 fn remove_written(files: &Files, path: &Path) -> Option<String> {
     files.last_written(path)?;
-    let is_ours = !files.is_changed_by_others(path);
-    could_not(if is_ours { fs::remove_file(path) } else { Ok(()) }, "remove", path)
+    could_not(files.put_back(path, None).map(drop), "remove", path)
 }
 
 /// Below the run directory there must be no link: it could lead out of the run.

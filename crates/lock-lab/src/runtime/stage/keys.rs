@@ -4,7 +4,7 @@ use super::{StageError, World, quoted};
 use crate::controller::{CACHE_DB, LAST_MODIFIED, cache_key};
 use crate::intercept::Link;
 use crate::lock::{
-    self, Fence, LockError, LockName, Payload, Removal, StateFile, WriteGuard, flags, is_dead,
+    self, LockError, LockName, Payload, Removal, StateFile, WriteGuard, flags, is_dead,
     locked_files, remove_if, replacement_fence,
 };
 use crate::scenario::{Action, FENCE, Value};
@@ -18,7 +18,8 @@ pub(super) struct Keys {
     lock: LockName,
     file: PathBuf,
     flag_before: Option<Vec<u8>>,
-    fence: Fence,
+    /// Whether the run may have made the counter of fencing tokens.
+    may_leave_counter: bool,
     /// When a file of the run was written last, where the protocol changes that.
     modified_before: Option<Option<Vec<u8>>>,
     cache_before: Option<Cached>,
@@ -34,22 +35,20 @@ struct Cached {
 }
 
 impl Keys {
-    /// Makes way for the run, or says which owner is in it.
+    /// Makes way for the run, or says which owner is in it: `found` is what the lock key holds.
     pub fn set_up(
         world: &World,
         file: &StateFile,
+        found: Option<Found>,
         force: bool,
         notices: &mut Vec<String>,
     ) -> Result<Self, StageError> {
         let lock = file.lock();
         let file = file.path().to_path_buf();
         let mut link = connect(world, 0)?;
-        let failed = |error: LockError| StageError::Environment(world.services.explain(&error));
-        if matches!(world.server(), Server::Redis(_)) {
-            check_fence(&mut link, lock.runid())?;
-        }
+        let failed =
+            |error: LockError| StageError::Environment(world.services.explain_asking(&error));
         // All looks before the first change, so that a refusal leaves everything as it is.
-        let found = awaited(world, &mut link, &lock, force)?;
         let cache_before = cached(world, &file)?;
         if let Some(found) = found {
             let notice = found.make_way(&mut link, &lock, force).map_err(|error| match error {
@@ -74,13 +73,14 @@ impl Keys {
         let mut value = |field: &str| -> Result<Option<Vec<u8>>, StageError> {
             ask(world, redis::cmd("HGET").arg(lock.runid()).arg(field), &mut link)
         };
-        let fence = if value(lock.fence())?.is_some() { Fence::Stays } else { Fence::Goes };
-        let notes_time = world.protocol().write_guard() == WriteGuard::Signature;
+        let guard = world.protocol().write_guard();
+        let may_leave_counter = guard == WriteGuard::Fence && value(lock.fence())?.is_none();
+        let notes_time = guard == WriteGuard::Signature;
         let modified_before = match notes_time && !world.is_lock_only() {
             true => Some(value(LAST_MODIFIED)?),
             false => None,
         };
-        Ok(Self { cache_before, lock, file, flag_before, fence, modified_before })
+        Ok(Self { cache_before, lock, file, flag_before, may_leave_counter, modified_before })
     }
 
     /// Puts the keys back as they were; gives notices of what had to be left, or why it failed. A
@@ -105,28 +105,39 @@ impl Keys {
         let mut link = world.server().connect(0).map_err(|error| error.to_string())?;
         let ours = |payload: &Payload| world.setup.identity.issued(payload.token());
         let flag = self.flag_before.as_deref();
-        let restored = lock::restore(&mut link, &self.lock, ours, flag, self.fence);
+        let restored = lock::restore(&mut link, &self.lock, ours, flag);
         let restored = restored.map_err(|error| world.explain_and_note(&error));
         let others = self.clean_beside_lock(world, &mut link);
-        let notices = if restored? {
-            Vec::new()
-        } else {
-            self.clean_counter(&mut link).map_err(|error| world.explain_and_note(&error))?;
-            vec![format!("{} now belongs to somebody else; left as it is", self.lock.key())]
-        };
+        let mut notices = Vec::new();
+        if !restored? {
+            notices.push(format!("another client holds {} now; left as it is", self.lock.key()));
+        }
+        notices.extend(self.clean_counter(world, &mut link)?);
         others.map_err(|error| world.explain_and_note(&error)).map(|()| notices)
     }
 
-    /// Removes the counter of fencing tokens, unless the holder of the lock has one of these.
-    fn clean_counter(&self, link: &mut Connection) -> lock::Result {
-        if self.fence == Fence::Stays {
-            return Ok(());
+    /// Removes the counter of fencing tokens, unless another client uses it; says so then.
+    fn clean_counter(
+        &self,
+        world: &World,
+        link: &mut Connection,
+    ) -> Result<Option<String>, String> {
+        if !self.may_leave_counter {
+            return Ok(None);
         }
-        let holder = Found::read(link, &self.lock)?;
-        if holder.is_some_and(|holder| holder.payload.fence().is_some()) {
-            return Ok(());
-        }
-        lock::restore_field_if(link, &self.lock, self.lock.fence(), None, |_| true)
+        let last = world.log.drawn.lock().get(self.lock.key()).copied();
+        let is_gone = lock::remove_counter(link, &self.lock, last);
+        let is_gone = is_gone.map_err(|error| world.explain_and_note(&error))?;
+        let left = || {
+            let by_hand = self.counter_by_hand(world).map(|hand| format!("; to remove it: {hand}"));
+            format!(
+                "{:?} in the hash {:?} has a number that this run is not known to have drawn; left as it is{}",
+                self.lock.fence(),
+                self.lock.runid(),
+                by_hand.unwrap_or_default()
+            )
+        };
+        Ok((!is_gone).then(left))
     }
 
     /// Removes the fence of the run and the time of its last write, where they are of this run.
@@ -177,18 +188,15 @@ impl Keys {
     /// with the run.
     pub fn by_hand(&self, world: &World) -> Option<String> {
         let cli = world.server().redis_cli()?;
-        let line = |words: &[&str]| {
-            let words = cli.iter().map(String::as_str).chain(words.iter().copied());
-            words.map(quoted).collect::<Vec<_>>().join(" ")
-        };
+        let line = |words: &[&str]| command(&cli, words);
         let (runid, flag) = (self.lock.runid(), self.lock.flag());
         let mut lines = vec![line(&["DEL", self.lock.key()])];
         lines.push(match &self.flag_before {
             Some(value) => line(&["HSET", runid, flag, &String::from_utf8_lossy(value)]),
             None => line(&["HDEL", runid, flag]),
         });
-        if self.fence == Fence::Goes {
-            lines.push(line(&["HDEL", runid, self.lock.fence()]));
+        if self.may_leave_counter {
+            lines.extend(self.counter_by_hand(world));
         }
         match &self.modified_before {
             Some(Some(value)) => {
@@ -206,6 +214,17 @@ impl Keys {
         }
         Some(lines.join("; "))
     }
+
+    fn counter_by_hand(&self, world: &World) -> Option<String> {
+        let words = ["HDEL", self.lock.runid(), self.lock.fence()];
+        Some(command(&world.server().redis_cli()?, &words))
+    }
+}
+
+/// A command as one types it, after the words that reach the server.
+fn command(cli: &[String], words: &[&str]) -> String {
+    let words = cli.iter().map(String::as_str).chain(words.iter().copied());
+    words.map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 impl Cached {
@@ -217,30 +236,32 @@ impl Cached {
 }
 
 /// A lock that was there before us.
-struct Found {
+pub(super) struct Found {
     payload: Payload,
     ttl_ms: i64,
 }
 
-/// How long it takes until a lock that is in the way is looked at again.
+/// How long it takes until locks that are in the way are read again.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The lock that is in the way, after it was waited for as long as the plan says.
-fn awaited(
-    world: &World,
-    link: &mut Connection,
-    lock: &LockName,
-    force: bool,
-) -> Result<Option<Found>, StageError> {
+/// What the lock keys of a run hold, after it was waited as long as the plan says for all of them to be out
+/// of the way at once.
+pub(super) fn awaited(world: &World, force: bool) -> Result<Vec<Option<Found>>, StageError> {
+    let mut link = connect(world, 0)?;
+    if matches!(world.server(), Server::Redis(_)) {
+        let mut runs = world.files().iter().map(StateFile::run);
+        runs.try_for_each(|run| check_fence(&mut link, run.runid()))?;
+    }
+    let is_in_the_way = |found: &Found| !found.is_dead() && !force;
     let clock = world.time().clock();
     let deadline = clock.now().saturating_add(world.plan().wait);
     loop {
-        let found = Found::read(link, lock);
-        let found =
-            found.map_err(|error| StageError::Environment(world.services.explain(&error)))?;
-        let is_in_the_way = found.as_ref().is_some_and(|it| !it.is_dead()) && !force;
+        let locks = world.files().iter().map(StateFile::lock);
+        let found = locks.map(|lock| Found::read(&mut link, &lock)).collect::<Result<Vec<_>, _>>();
+        let found = found
+            .map_err(|error| StageError::Environment(world.services.explain_asking(&error)))?;
         let left = deadline.saturating_sub(clock.now());
-        if !is_in_the_way || left.is_zero() {
+        if left.is_zero() || !found.iter().flatten().any(is_in_the_way) {
             return Ok(found);
         }
         let waited = clock.sleep(PAUSE.min(left));
@@ -290,7 +311,7 @@ impl Found {
         let removal = remove_if(link, lock, &self.payload).map_err(InTheWay::Failed)?;
         if removal == Removal::Changed {
             return Err(InTheWay::Alive(format!(
-                "{key:?} was taken by somebody else just now; try again"
+                "{key:?} was taken by another client just now; try again"
             )));
         }
         Ok(if dead {
@@ -322,7 +343,8 @@ pub(super) fn check_cleared_runs(world: &World) -> Result<(), StageError> {
     }
     let mut link = connect(world, 0)?;
     for run in world.files().iter().map(StateFile::run) {
-        let failed = |error: LockError| StageError::Environment(world.services.explain(&error));
+        let failed =
+            |error: LockError| StageError::Environment(world.services.explain_asking(&error));
         if let Some(theirs) = foreign_lock(world, &mut link, run.runid(), false).map_err(failed)? {
             return Err(StageError::Environment(format!(
                 "{} clears all locks of run {:?}, and {theirs}; choose another directory, or clear \
@@ -351,13 +373,13 @@ pub(in crate::runtime) fn foreign_lock(
         }
         let found = Found::read(link, &lock)?;
         if found.is_some_and(|found| !world.setup.identity.issued(found.payload.token())) {
-            return Ok(Some(format!("{file:?} is locked there by somebody else")));
+            return Ok(Some(format!("{file:?} is locked there by another client")));
         }
     }
     let flagged = flags(link, runid)?.into_iter().filter(|(_, flag)| flag != "false");
     let theirs =
         flagged.map(|(file, _)| file).find(|file| !is_our_file(&LockName::new(runid, file)));
-    Ok(theirs.map(|file| format!("{file:?} is flagged there as locked by somebody else")))
+    Ok(theirs.map(|file| format!("{file:?} is flagged there as locked by another client")))
 }
 
 fn connect(world: &World, db: i64) -> Result<Connection, StageError> {

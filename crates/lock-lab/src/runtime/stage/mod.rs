@@ -1,9 +1,12 @@
 //! What a run finds, creates and puts back: directories and files (`disk`), lock keys, flags and
-//! the cache (`keys`). Whatever was there before is there afterwards, and whatever the run created
+//! the cache (`keys`), all of them for one run at a time (`guard`). Whatever was there before is there afterwards, and whatever the run created
 //! is gone, unless another client or process has changed it meanwhile.
 
 mod disk;
+mod guard;
 mod keys;
+#[cfg(test)]
+mod tests;
 
 use super::World;
 use crate::scenario::Action;
@@ -40,39 +43,37 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Creates the directories and files that a run needs. After an error, [`clean`](Stage::clean)
-    /// removes what was created.
+    /// Creates the directories that a run needs. After an error, [`clean`](Stage::clean) removes what was
+    /// created.
     ///
     /// # Errors
     ///
     /// [`StageError::Usage`] if a run directory is something else, [`StageError::Environment`] if a
-    /// directory or file can't be created or read.
+    /// directory can't be created, or a file can't be read.
     pub fn prepare_directories(&mut self, world: &World) -> Result<(), StageError> {
         for file in world.files() {
             let run = file.run().path();
-            let mut set_up = self.directories.iter_mut();
-            let directory = match set_up.position(|directory| directory.is_of(run)) {
-                Some(place) => self.directories.get_mut(place),
-                None => {
-                    self.directories.push(Directory::new(run));
-                    self.directories.last_mut()
-                }
-            };
-            if let Some(directory) = directory {
-                directory.set_up(file, world)?;
+            if !self.directories.iter().any(|directory| directory.is_of(run)) {
+                self.directories.push(Directory::new(run));
             }
+            let mut directories = self.directories.iter_mut();
+            let its = directories.find(|directory| directory.is_of(run));
+            its.map_or(Ok(()), |directory| directory.set_up(file, world))?;
         }
         Ok(())
     }
 
-    /// Makes way for the locks of a run; gives notices of leftovers that were cleaned. A live lock
-    /// of another owner is an error, unless `force` says to take it.
+    /// Waits for the locks of a run and makes way for them, then notes what their state files hold, and
+    /// creates those that are missing; gives notices of leftovers that were cleaned. A live lock of another
+    /// owner is an error, unless `force` says to take it. Holders may write until they release: what is to
+    /// be put back afterwards is what is there then.
     ///
     /// # Errors
     ///
     /// [`StageError::Usage`] if the plan injects server faults into a real Redis,
-    /// [`StageError::Environment`] if a live lock is in the way or Redis fails.
-    pub fn prepare_keys(&mut self, world: &World, force: bool) -> Result<Vec<String>, StageError> {
+    /// [`StageError::Environment`] if a live lock is in the way, Redis fails, or a file can't be read or
+    /// created.
+    pub fn prepare_locks(&mut self, world: &World, force: bool) -> Result<Vec<String>, StageError> {
         let mut notices = Vec::new();
         let is_remote = matches!(world.server(), Server::Redis(_));
         if is_remote && world.plan().has(Action::is_server_fault) {
@@ -84,8 +85,14 @@ impl Stage {
         }
         world.take_by_force(force);
         keys::check_cleared_runs(world)?;
+        let found = keys::awaited(world, force)?;
+        for (file, found) in world.files().iter().zip(found) {
+            self.keys.push(Keys::set_up(world, file, found, force, &mut notices)?);
+        }
         for file in world.files() {
-            self.keys.push(Keys::set_up(world, file, force, &mut notices)?);
+            let run = file.run().path();
+            let its = self.directories.iter_mut().find(|directory| directory.is_of(run));
+            its.map_or(Ok(()), |directory| directory.note(file, world))?;
         }
         Ok(notices)
     }
@@ -153,21 +160,4 @@ pub fn quoted(text: &str) -> String {
         }
     }
     word + "'"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn a_shell_reads_every_word_as_it_was() {
-        for word in
-            ["", "plain/word-1.nodb", "a b", "it's", "*[$x]`", "é", "a\nb\t'\\'", "a\u{85}b"]
-        {
-            let echo = format!("printf %s {}", quoted(word));
-            let output = std::process::Command::new("bash").args(["-c", &echo]).output().unwrap();
-            assert_eq!(String::from_utf8(output.stdout).unwrap(), word, "{echo}");
-            assert!(!quoted(word).contains('\n'));
-        }
-    }
 }

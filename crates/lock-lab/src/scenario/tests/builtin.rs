@@ -130,6 +130,8 @@ fn defaults_are_the_references() {
         "forked_child",
         "replacement_fence ttl=1m",
         "setter_inside_locked",
+        "setnx_then_expire ttl=1s supervisor=2s 500ms servers=3",
+        "extend_in_wrong_unit wrong=60ms",
     ];
     assert_eq!(defaults, expected);
 }

@@ -56,8 +56,11 @@ fn what_is_found_before_the_cure() {
         "extend_without_px: stuck_lock",
         "delex_without_condition: foreign_release",
         "ifne_acquire: foreign_overwrite",
+        "islocked_race: flag_drift",
         "interrupted_holder: stuck_lock",
         "forked_child: foreign_release",
+        "setnx_then_expire: stuck_lock",
+        "extend_in_wrong_unit: double_grant overlap lost_update",
     ];
     assert_eq!(found, expected);
 }
@@ -76,13 +79,15 @@ fn what_a_good_protocol_rules_out_is_excluded_after_the_cure() {
         }
         let missing: Vec<_> =
             ruled_out.iter().filter(|property| !excluded.contains(property)).collect();
-        assert!(missing.is_empty(), "{}: {missing:?}", scenario.name());
+        // There another client writes the flag.
+        let comes_about: &[_] =
+            if scenario.name() == "islocked_race" { &[&Property::FlagDrift] } else { &[] };
+        assert_eq!(missing, comes_about, "{}", scenario.name());
         let found = findings(&plan, true);
         assert!(found.iter().all(|property| !excluded.contains(property)), "{}", scenario.name());
     }
     // What these show is no property, so no verdict may say that the protocol prevented it.
-    let shows_no_property =
-        ["dirty_memory", "islocked_race", "refresh_under_holder", "setter_inside_locked"];
+    let shows_no_property = ["dirty_memory", "refresh_under_holder", "setter_inside_locked"];
     excludes_nothing.sort();
     assert_eq!(excludes_nothing, shows_no_property);
 }

@@ -182,7 +182,7 @@ fn of_steps() {
     check(
         step,
         "^{ name = \"x\" }",
-        "a step needs one of acquire, extend, release, force_release, dump, locked, work, sleep, pause, crash, await, repeat, forget_token, replace_token, plant_orphan, clear_locks, amnesia, clock_jump, evict, get_instance, ...",
+        "a step needs one of acquire, extend, release, force_release, dump, locked, work, sleep, pause, crash, await, repeat, forget_token, replace_token, plant_orphan, clear_locks, islocked, lock_statuses, amnesia, clock_jump, ...",
     );
     check(
         step,

@@ -152,7 +152,8 @@ fn of_waits_that_never_end() {
         "{ repeat = 2, name = \"x\", body = [{ locked = \"main\", body = [{ await = ^\"x\" }] }] }",
         &itself("x"),
     );
-    let never = |name: &str| format!("this waits for ever: nobody can get to \"{name}\" before it");
+    let never =
+        |name: &str| format!("this waits for ever: no actor can get to \"{name}\" before it");
     check(CRASH, "{ await = ^\"x\" }, { crash = true, name = \"x\" }", &never("x"));
     check(
         "{ repeat = \"$tries\"",

@@ -98,7 +98,7 @@ fn the_new_steps_are_bound() {
     ];
     assert_eq!(steps[1].action, Action::Repeat { times: 3, body });
     let arguments = ["SET", "{key}", "{payload}", "PX", "1000"].map(str::to_owned).into();
-    assert_eq!(steps[2].action, Action::Redis { lock: 0, arguments });
+    assert_eq!(steps[2].action, Action::Redis { lock: 0, arguments, body: Vec::new() });
     let Action::Locked { wait, body, .. } = &legacy.actors[1].steps[0].action else { panic!() };
     assert_eq!(*wait, Some(seconds(1)));
     assert_eq!(body[0].action, Action::Sees { lock: 0, count: 3, fresh: true });

@@ -202,6 +202,26 @@ fn unknown(what: &str, member: &str, meant: &str) -> String {
 }
 
 #[test]
+fn a_body_is_read_whatever_is_wrong_with_its_step() {
+    let unknown = unknown("a step", "wrok", "work");
+    for (step, of_the_step) in [
+        ("redis = [\"GTE\", \"{key}\"]", "unknown command \"GTE\""),
+        ("redis = [\"DEL\", \"{kye}\"]", "DEL is sent about {key} here"),
+        ("redis = [\"DEL\", \"{key}\"], lock = \"mian\"", "\"mian\""),
+        ("islocked = \"mian\"", "\"mian\""),
+        ("islocked = \"main\", ttl = \"1s\"", "\"ttl\""),
+    ] {
+        let step = format!("{{ {step}, body = [{{ wrok = \"1s\" }}] }}");
+        let killed = RACE.replacen("limit = \"30s\"", "killed_after = 7", 1);
+        let found = mistakes(&killed.replacen("{ crash = true }", &step, 1));
+        let [killed, first, second] = &*found else { panic!("{step}: {found:#?}") };
+        assert_eq!(killed.2, "add a unit, as in \"7s\" or \"7ms\"");
+        assert!(first.2.contains(of_the_step), "{first:?}");
+        assert_eq!(second.2, unknown);
+    }
+}
+
+#[test]
 fn at_most_a_hundred_mistakes_are_named() {
     let many: String = (0..1000).map(|number| format!("zqxj{number} = 1\n")).collect();
     assert_eq!(mistakes(&format!("{many}{RACE}")).len(), 100);

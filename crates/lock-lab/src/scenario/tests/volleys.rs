@@ -70,7 +70,7 @@ fn is_refused(text: &str) -> bool {
 
 #[test]
 fn the_message_says_what_to_do() {
-    let message = "this holds the first command of \"right\", and nobody can get to \"left has it\" \
+    let message = "this holds the first command of \"right\", and no actor can get to \"left has it\" \
                    before all who start together have sent theirs; use start = \"after\" with \
                    delay = \"0s\"";
     check_in(TOGETHER, HOLD, "hold_until = ^\"left has it\"", message);

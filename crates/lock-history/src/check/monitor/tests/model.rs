@@ -163,10 +163,18 @@ impl Model {
         let lease_of = (!random.one_in(6)).then_some(lock);
         let effects = vec![Effect { lock, change: Change::Deleted { token } }];
         let (what, expired_key) = (String::new(), None);
-        let (in_value, is_restart) = (false, false);
+        let (in_value, is_restart, clock_jump) = (false, false, None);
         Some((
             None,
-            EventKind::Fault { what, effects, lease_of, in_value, expired_key, is_restart },
+            EventKind::Fault {
+                what,
+                effects,
+                lease_of,
+                in_value,
+                expired_key,
+                is_restart,
+                clock_jump,
+            },
         ))
     }
 

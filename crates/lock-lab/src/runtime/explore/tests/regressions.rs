@@ -109,6 +109,17 @@ fn what_the_server_holds_counts_as_memory() {
     assert!(large - small >= 150, "{small}, {large}");
 }
 
+/// The memory of the process, with all that runs beside an exploration, is far more than it takes itself.
+#[test]
+fn only_its_own_memory_limits_an_exploration() {
+    let actors = "[[actors]]\nname = \"a\"\nstart = \"after\"\ndelay = \"0s\"\ninstance = \"own\"\n\
+                  steps = [ { acquire = \"main\" } ]\n";
+    let model = model(&scenario(actors), Arc::new(Legacy), Timing::Strict).unwrap();
+    let mut machine = Machine::new(&model, &bounds(Timing::Strict, 0, 0)).unwrap();
+    machine.room = machine.bytes() + 1;
+    assert!(machine.has_room(0) && machine.has_room(1) && !machine.has_room(2));
+}
+
 /// A registry that reads and inserts in two steps replaces the controller of an actor that still
 /// has it, and whose token it remembers.
 #[test]

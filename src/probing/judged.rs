@@ -1,23 +1,32 @@
 //! What is judged of a client, and what its scenario can't show.
 
-use super::super::exit::{Refusal, usage};
 use crate::report::exploration::{CounterexampleRow, ProtocolRow};
-use anyhow::anyhow;
 use lock_history::check::{Expectation, Judged, Property};
 use lock_history::history::{Event, EventKind};
 use lock_lab::probe::{Fencing, Preflight, Shared};
 use lock_lab::scenario::Plan;
 
+/// Why what was asked for can't be judged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotJudged(String);
+
 /// What is known of a client, a scenario and a server before orderings are explored.
 #[derive(Clone, Copy)]
-pub(super) struct Limits<'a> {
+pub struct Limits<'a> {
     /// The properties that were asked for; if none, all that can be judged.
     pub only: &'a [Property],
     /// Whether the server is a real one.
     pub is_real: bool,
+    /// Whether leases expire only as time passes.
     pub is_strict: bool,
     /// Whether the client can extend a lock and is never told to.
     pub never_extends: bool,
+    /// Whether actors share a process of the client.
+    pub has_threads: bool,
+    /// Whether a client may crash. No client can reset its flag after that.
+    pub may_crash: bool,
+    /// What its lock is like without any race.
     pub preflight: Preflight,
     /// How clients share the lock.
     pub shared: Option<Shared>,
@@ -30,12 +39,19 @@ const FENCE_IS_TIME: &str =
 const NEVER_EXTENDS: &str =
     "the client can extend a lock, and no step of this scenario does; extend_after_expiry does";
 
+const MAY_CRASH: &str =
+    "a client that crashes leaves its flag; --property flag_drift judges it all the same";
+
 const LEASE_ELSEWHERE: &str = "the lease may be the TTL of another key than the lock's, and it is seen only after such a TTL has ended";
 
 impl Limits<'_> {
     /// Judges what no lock client may do, or only what was asked for, and that some orderings violate each of
     /// `must_find`.
-    pub fn judged(&self, plan: &Plan, must_find: Vec<Property>) -> Result<Judged, Refusal> {
+    ///
+    /// # Errors
+    ///
+    /// [`NotJudged`] if the plan or the server can't show what was asked for.
+    pub fn judged(&self, plan: &Plan, must_find: Vec<Property>) -> Result<Judged, NotJudged> {
         let judged = match self.shared {
             None => self.of_one_owner(plan, must_find)?,
             Some(shared) => self.of_shared(plan, shared)?,
@@ -56,6 +72,9 @@ impl Limits<'_> {
             row.judged.retain(|it| it.found || it.property != Property::ForeignExtend);
             row.unjudged.push(format!("extend, and foreign_extend with it ({NEVER_EXTENDS})"));
         }
+        if self.preflight.writes_flag && self.only.is_empty() && !self.judges_flag() {
+            row.unjudged.push(format!("flag_drift ({MAY_CRASH})"));
+        }
         if self.preflight.lease_elsewhere {
             return row.withhold(judged, is_after_another_ttl, LEASE_ELSEWHERE);
         }
@@ -65,7 +84,7 @@ impl Limits<'_> {
     /// An actor that is alone can't do all that no lock client may do. That leases expire under holders, no client
     /// can rule out; what follows from that is reported as possible. On a real Redis it is not tried whether the
     /// lock can be acquired at the end.
-    fn of_one_owner(&self, plan: &Plan, must_find: Vec<Property>) -> Result<Judged, Refusal> {
+    fn of_one_owner(&self, plan: &Plan, must_find: Vec<Property>) -> Result<Judged, NotJudged> {
         self.check_asked(plan)?;
         let mut must_not_find = vec![
             Property::DoubleGrant,
@@ -74,6 +93,7 @@ impl Limits<'_> {
             Property::ForeignExtend,
             Property::StuckLock,
             Property::Unavailable,
+            Property::FlagDrift,
             Property::Deadlock,
         ];
         let mut untested = Vec::new();
@@ -88,6 +108,7 @@ impl Limits<'_> {
         must_not_find.retain(|property| {
             let is_left_out = match property {
                 Property::Unavailable => self.is_real,
+                Property::FlagDrift => !self.judges_flag(),
                 Property::Deadlock => plan.locks.len() < 2 || is_alone(plan),
                 other => is_alone(plan) && needs_two(*other),
             };
@@ -96,26 +117,44 @@ impl Limits<'_> {
         Ok(Judged { must_find, must_not_find, untested })
     }
 
-    fn check_asked(&self, plan: &Plan) -> Result<(), Refusal> {
+    /// Whether flag_drift is judged.
+    pub fn judges_flag(&self) -> bool {
+        let is_asked = self.only.contains(&Property::FlagDrift);
+        self.preflight.writes_flag && (is_asked || !self.may_crash)
+    }
+
+    fn check_asked(&self, plan: &Plan) -> Result<(), NotJudged> {
         let (only, scenario) = (self.only, &plan.scenario);
         if self.is_real && only.contains(&Property::Unavailable) {
-            return Err(usage(anyhow!(
-                "unavailable is not tried on a real Redis: leave out --upstream"
-            )));
+            return Err(NotJudged(
+                "unavailable is not tried on a real Redis: leave out --upstream".into(),
+            ));
+        }
+        if !self.preflight.writes_flag && only.contains(&Property::FlagDrift) {
+            return Err(NotJudged(
+                "the client does not set the flag that mirrors its lock, and flag_drift is about that flag"
+                    .into(),
+            ));
+        }
+        if self.has_threads && only.contains(&Property::LostUpdate) {
+            return Err(NotJudged(
+                "lost_update is not judged of actors that share a process: what they read is not known"
+                    .into(),
+            ));
         }
         let mut asked = only.iter().filter(|_| is_alone(plan));
         if let Some(property) = asked.find(|property| needs_two(**property)) {
             let property = property.word();
-            return Err(usage(anyhow!("{scenario} has one actor, and {property} takes two")));
+            return Err(NotJudged(format!("{scenario} has one actor, and {property} takes two")));
         }
         if plan.locks.len() < 2 && only.contains(&Property::Deadlock) {
-            return Err(usage(anyhow!("{scenario} has one lock, and deadlock takes two")));
+            return Err(NotJudged(format!("{scenario} has one lock, and deadlock takes two")));
         }
         Ok(())
     }
 
     /// A lock that clients share has no single owner. On a real Redis its key may stay for good.
-    fn of_shared(&self, plan: &Plan, shared: Shared) -> Result<Judged, Refusal> {
+    fn of_shared(&self, plan: &Plan, shared: Shared) -> Result<Judged, NotJudged> {
         let mut must_not_find = Vec::new();
         if shared.excludes() {
             must_not_find.push(Property::DoubleGrant);
@@ -125,13 +164,13 @@ impl Limits<'_> {
         }
         let on = if self.is_real { " on a real Redis" } else { "" };
         if must_not_find.is_empty() {
-            return Err(usage(anyhow!(
+            return Err(NotJudged(format!(
                 "nothing is judged of a lock with any number of permits{on}: leave out --upstream"
             )));
         }
         if let Some(other) = self.only.iter().find(|property| !must_not_find.contains(property)) {
             let known: Vec<_> = must_not_find.iter().map(|property| property.word()).collect();
-            return Err(usage(anyhow!(
+            return Err(NotJudged(format!(
                 "{} is not judged of a lock that clients share{on}; judged are: {}",
                 other.word(),
                 known.join(", ")
@@ -179,7 +218,7 @@ fn needs_two(property: Property) -> bool {
 }
 
 /// What a scenario file expects, whatever the protocol.
-pub(super) struct Expected {
+pub struct Expected {
     /// The properties that some ordering must violate.
     pub finds: Vec<Property>,
     /// What is not about all orderings, or not for every lock, with the reason.
@@ -187,7 +226,8 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    pub fn of(plan: &Plan, is_shared: bool) -> Self {
+    /// What this plan expects of a client.
+    pub fn of(plan: &Plan, is_shared: bool, judges_flag: bool) -> Self {
         let (mut finds, mut unjudged) = (Vec::new(), Vec::new());
         let locks: Vec<&str> = plan.locks.iter().map(|lock| &*lock.name).collect();
         for expectation in &plan.expectations {
@@ -199,6 +239,8 @@ impl Expected {
                 }
                 // These are judged whatever a file says.
                 Expectation::Finding { property, found: false } if is_ruled_out(*property) => {}
+                Expectation::Finding { property: Property::FlagDrift, found: false }
+                    if judges_flag => {}
                 other => {
                     unjudged.push(format!("{} ({})", other.words(&locks), why_unjudged(other)))
                 }
