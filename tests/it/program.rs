@@ -140,6 +140,11 @@ impl Running {
         self.child.id()
     }
 
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         send_signal(self.pid(), signal);
@@ -149,7 +154,7 @@ impl Running {
     #[track_caller]
     pub fn interrupt_until_it_ends(mut self, signal: Signal) -> Ended {
         wait_until("it ends", || {
-            let has_ended = self.child.try_wait().unwrap().is_some();
+            let has_ended = self.has_ended();
             if !has_ended {
                 self.signal(signal);
             }

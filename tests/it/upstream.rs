@@ -547,7 +547,7 @@ fn keys_of_others_are_never_touched() {
     redis::cmd("SET").arg("ours").arg("theirs").exec(&mut theirs).unwrap();
     let before = redis.everything();
     let refused = exclusive.put(&ours).unwrap_err().to_string();
-    assert!(refused.contains("somebody else") && refused.contains("\"ours\""), "{refused}");
+    assert!(refused.contains("another client") && refused.contains("\"ours\""), "{refused}");
     assert!(redis::cmd("DEL").arg("ours").exec(&mut con).is_err(), "nothing goes on");
     let left = exclusive.give_back().unwrap().unwrap();
     assert!(left.contains("1 key") && left.contains("\"ours\""), "{left}");

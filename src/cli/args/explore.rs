@@ -49,7 +49,7 @@ pub struct ExploreArgs {
     pub lock: Option<&'static Arc<dyn LockProtocol>>,
     #[command(flatten)]
     pub search: SearchOptions,
-    /// Use so many cores [default: all]
+    /// Number of worker threads [default: all cores]
     #[arg(long, value_name = "N", hide_short_help = true, allow_hyphen_values = true)]
     pub jobs: Option<NonZeroUsize>,
     #[command(flatten)]
@@ -130,7 +130,7 @@ pub struct SearchOptions {
     /// Judge only this; may be said again
     #[arg(long = "property", value_name = "WORD", value_parser = property())]
     #[arg(hide_possible_values = true)]
-    #[arg(long_help = "Judge only this; repeatable [default: the scenario's]")]
+    #[arg(long_help = "Judge this (repeatable) [default: the scenario's]")]
     pub properties: Vec<Property>,
     #[command(flatten)]
     pub bounds: BoundOptions,

@@ -221,7 +221,7 @@ pub struct ReportOptions {
     /// Write the report to this file instead of stdout
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, hide_short_help = true)]
     pub output: Option<PathBuf>,
-    /// Also write the outcome as Markdown, for the summary of a CI job
+    /// Also write Markdown, for a CI job summary
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, hide_short_help = true)]
     pub summary: Option<PathBuf>,
     /// Print nothing but errors

@@ -2,7 +2,7 @@
 
 use super::grid::{Page, Tone};
 use super::lanes::picture;
-use super::{Style, details, findings, notices, parameters, title};
+use super::{Style, details, findings, notices, parameters, summary, title};
 use crate::report::{Replay, Report, escape};
 use lock_history::check::Verdict;
 use std::io::{self, Write};
@@ -26,6 +26,8 @@ pub fn write_replay(
     page.blank();
     picture(&replay.lanes, all, &mut page);
     if all {
+        page.blank();
+        page.paragraph(summary(&report.summary, report.clock), Tone::Plain);
         details(report, &mut page);
     }
     findings(&report.findings, &mut page);

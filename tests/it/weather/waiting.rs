@@ -3,7 +3,7 @@
 
 use super::every_command::every_command;
 use crate::middleman::{Fate, Middleman};
-use crate::program::{Ended, Place, Program, wait_until};
+use crate::program::{Ended, Place, Program, Running, wait_until};
 use crate::redis_server::{RedisServer, redis_or_skip};
 use rustix::process::Signal;
 use std::sync::Arc;
@@ -36,9 +36,11 @@ fn one_signal_ends_every_command_that_waits_for_its_first_reply() {
             let program = Program::in_terminal(&words).arg(FOR_EVER).start();
             running.push((words.join(" "), server, program));
         }
-        for (name, server, program) in running {
+        for (_, server, program) in &running {
             wait_until("it waits", || server.commands() > 0);
             program.signal(signal);
+        }
+        for (name, _server, program) in running {
             ends_as_it_should(&name, &program.end());
         }
         place.is_empty();
@@ -109,17 +111,20 @@ impl Trial {
         }
     }
 
-    /// How it ends in weather that turns bad in its middle. A recording ends after a while, on a busy machine
-    /// before its middle: then the weather comes sooner.
-    fn ended(&self, fate: fn() -> Fate) -> Ended {
+    /// The program in weather that turns bad in its middle, when it has met it. A recording ends after a while,
+    /// on a busy machine before its middle: then the weather comes sooner.
+    fn meets(&self, fate: fn() -> Fate, timeout: &str) -> (Middleman, Running) {
         let mut good = self.length() / 2;
         loop {
             let (server, met) = self.server(fate, good);
             let words = self.words(&server.url());
-            let ended = Program::new(&words).arg("--redis-timeout=2s").run();
-            if met.load(Ordering::Relaxed) > 0 {
-                return ended;
+            let mut program = Program::in_terminal(&words).arg(timeout).start();
+            let has_met = || met.load(Ordering::Relaxed) > 0;
+            wait_until("it meets the weather or ends", || has_met() || program.has_ended());
+            if has_met() {
+                return (server, program);
             }
+            let ended = program.end();
             let is_early = words[0] == "record" && good > 0;
             assert!(is_early, "{words:?} met no bad weather: {ended:#?}");
             self.clean();
@@ -152,7 +157,8 @@ fn every_command_gives_up_when_the_weather_turns_bad_in_the_middle() {
         if name.contains("--watch") {
             continue;
         }
-        let ended = trial.ended(fates[command % fates.len()]);
+        let (_server, program) = trial.meets(fates[command % fates.len()], "--redis-timeout=2s");
+        let ended = program.end();
         let expected: &[i32] = if name.starts_with("record") { &[3, 4] } else { &[3] };
         assert!(ended.code.is_some_and(|code| expected.contains(&code)), "{name}: {ended:#?}");
         trial.clean();
@@ -166,15 +172,12 @@ fn one_signal_ends_every_command_that_waits_for_a_later_reply() {
     let mut running = Vec::new();
     for command in 0..every_command("", &Place::new()).len() {
         let trial = Trial { redis: RedisServer::start(&[]), place: Place::new(), command };
-        let (server, met) = trial.server(|| Fate::Silence, trial.length() / 2);
-        let words = trial.words(&server.url());
-        let program = Program::in_terminal(&words).arg(FOR_EVER).start();
-        running.push((words.join(" "), trial, server, met, program));
+        let (server, program) = trial.meets(|| Fate::Silence, FOR_EVER);
+        running.push((trial.words("").join(" "), trial, server, program));
     }
     let signals = [Signal::INT, Signal::TERM, Signal::HUP].into_iter().cycle();
-    for ((name, trial, _server, met, program), signal) in running.into_iter().zip(signals) {
-        wait_until("it waits", || met.load(Ordering::Relaxed) > 0);
-        program.signal(signal);
+    running.iter().zip(signals).for_each(|((.., program), signal)| program.signal(signal));
+    for (name, trial, _server, program) in running {
         let ended = program.end();
         if !name.starts_with("record") {
             ends_as_it_should(&name, &ended);

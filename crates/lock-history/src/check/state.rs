@@ -58,7 +58,7 @@ struct Line<'a> {
     changed: Moment,
     /// When the reply to the last command came that wrote the flag.
     flagged: Moment,
-    /// An acquire succeeded over a lock that was there: the reply to the deletion is still to come.
+    /// An acquire succeeded over a lock whose lease lasted: the reply to its deletion is still to come.
     awaits_deletion: bool,
 }
 
@@ -148,8 +148,12 @@ impl<'a> Line<'a> {
         let ends = |lease: &Option<u64>| lease.map_or(Expiry::Never, until);
         match (change, before.key) {
             (Change::Took { token, lease, .. }, held) => {
-                self.awaits_deletion = overlaps && matches!(held, Key::Held(..));
                 self.change(Key::Held(some(token), ends(lease)), received);
+                self.awaits_deletion = match held {
+                    Key::Held(_, Expiry::Never) => true,
+                    Key::Held(_, Expiry::At(end)) => received.at.saturating_add(ahead) < end,
+                    Key::Held(_, Expiry::Unknown) | Key::Free | Key::Unknown => false,
+                };
             }
             (Change::Deleted { .. }, _) if self.awaits_deletion && overlaps => {
                 self.awaits_deletion = false;
@@ -198,7 +202,7 @@ impl<'a> Line<'a> {
     }
 
     fn change(&mut self, key: Key<'a>, received: Moment) {
-        self.changed = received;
+        (self.changed, self.awaits_deletion) = (received, false);
         self.found(key, received);
     }
 
@@ -248,6 +252,9 @@ mod tests {
         assert_eq!(after(&replies).0, held, "the reply to the acquire came first");
         let replies = [first, command(4, 5, deleted()), command(3, 6, took("b"))];
         assert_eq!(after(&replies).0, held, "the reply to the deletion came first");
+        let expired = Change::Took { token: "a".into(), fence: None, lease: Some(1) };
+        let replies = [command(1, 2, expired), command(3, 5, took("b")), command(4, 6, deleted())];
+        assert_eq!(after(&replies).0, Key::Unknown, "the first lock may have expired");
     }
 
     #[test]

@@ -139,7 +139,10 @@ pub(super) fn rule(item: Field<'_>, scope: &mut Scope<'_>) -> Result<Option<(Rul
         scope.late.push(actor.field.error(unknown("actor", actor.value, scope.groups.all())));
     }
     if !scope.is_for(protocol) {
-        scope.late.truncate(late);
+        // Where its protocols can't be read, it may be for this one.
+        if protocol.is_some_and(|only| !only.is_empty()) {
+            scope.late.truncate(late);
+        }
         return Ok(None);
     }
     let actor = form.actor.map(|actor| actor.value.to_owned());

@@ -93,7 +93,7 @@ fn defaults_are_the_references() {
         "deadlock_sim hold=1s delay=500ms ttl=6h",
         "singleton_race ttl=30s",
         "clear_locks_race",
-        "build_climate requests=5 operation=2s gap=1s 500ms delay=0s patience=0s job=5s limit=30s ttl=6h",
+        "build_climate requests=5 operation=2s gap=1s 500ms delay=0s patience=0s job=5s limit=3s ttl=6h",
         "cache_refresh",
         "force_unlock_recovery ttl=1s",
         "operation_vs_ttl operation=2s ttl=3s",
