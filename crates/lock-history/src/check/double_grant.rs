@@ -11,12 +11,12 @@
 //!   consequence. Of locks that actors share, which have no single owner, that is not judged, and nothing is a
 //!   consequence of it.
 //!
-//! Where actors share a lock ([`Sharing`]), a second grant is one that they don't share.
+//! Where actors share a lock ([`Sharing`](crate::history::Sharing)), a second grant is one that they don't share.
 //!
 //! Nothing else excuses a second grant: not a command of another client's acquire or extend, not a lease
 //! that was set too short, not a restart of the server or a jump of its clock.
 //!
-//! The reader of histories and the [`Monitor`](super::Monitor) ask the same [`Holds`](super::holds::Holds).
+//! The reader of histories and the [`Monitor`](super::Monitor) ask the same [`Holds`].
 
 use super::findings::{Findings, Statement};
 use super::foreign::as_judged;
