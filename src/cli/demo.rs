@@ -31,8 +31,9 @@ pub(super) fn demo(color: Color, builtin: &BuiltIn) -> Result<Exit, Refusal> {
         View { name: "the race", report: run(scenario, Arc::new(Legacy), &signals)? },
         View { name: "the cure", report: run(scenario, Arc::new(Hardened::default()), &signals)? },
     ];
+    let shown = Exit::worst(views.iter().map(|view| view.report.verdict.into()));
     if stepper::is_possible() {
-        return stepper::show(&views, color, &signals);
+        return Ok(Exit::worst([shown, stepper::show(&views, color, &signals)?]));
     }
     let style = terminal::unwrapped(terminal::style(color, false), false);
     Output::Stdout.write(|out| {
@@ -44,7 +45,7 @@ pub(super) fn demo(color: Color, builtin: &BuiltIn) -> Result<Exit, Refusal> {
         }
         Ok(())
     })?;
-    Ok(Exit::Success)
+    Ok(shown)
 }
 
 /// Runs it in memory, on a virtual clock.

@@ -13,7 +13,7 @@ use super::progress::ProgressLine;
 use super::say;
 use super::signals::Signals;
 use super::upstream::ExclusiveUse;
-use crate::probing::{Expected, Limits, doubt};
+use crate::probing::{Expected, Limits, doubt, may_fail};
 use crate::report::exploration::{Own, ProtocolRow};
 use anyhow::anyhow;
 use lock_lab::lock::LockName;
@@ -92,7 +92,7 @@ fn explored(
         is_strict: timing(&stages) == Timing::Strict,
         never_extends: can_extend && !extends(&model.plan),
         has_threads: threads > 0,
-        may_crash: Own::of(&model.plan).crash || stages.iter().any(|stage| stage.crashes > 0),
+        may_fail: Own::of(&model.plan).crash || stages.iter().any(may_fail),
         preflight,
         shared,
     };

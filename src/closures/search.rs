@@ -2,7 +2,7 @@
 
 use super::test::{REPLAY, Test};
 use super::{Asked, Outcome};
-use crate::probing::{Limits, doubt, explored, stages};
+use crate::probing::{Limits, doubt, explored, may_fail, stages};
 use crate::report::exploration::{
     ClientRow, CounterexampleRow, Lanes, Ordering, ProtocolRow, StageRow, picture,
 };
@@ -77,7 +77,7 @@ fn explore(asked: &Asked, test: &Test, processes: &Arc<Processes>) -> Result<Out
         is_strict: false,
         never_extends: false,
         has_threads: false,
-        may_crash: bounds(asked).iter().any(|stage| stage.crashes > 0),
+        may_fail: bounds(asked).iter().any(may_fail),
         preflight,
         shared: None,
     };
@@ -148,11 +148,22 @@ fn bounds(asked: &Asked) -> Vec<Bounds> {
     }
 }
 
+/// Without what is said of a flag in parentheses.
+fn without_flags(text: &str) -> String {
+    let (mut kept, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once(" (--property") {
+        kept.push_str(before);
+        rest = after.split_once(')').map_or("", |(_, rest)| rest);
+    }
+    kept + rest
+}
+
 /// The outcome in words.
 fn outcome(row: &ProtocolRow, test: &Test) -> Outcome {
     let also = row.not_found(false).into_iter().chain(row.untried()).collect::<Vec<_>>();
     // Methods of the builder, and not flags of the command line.
-    let also = also.join("\n").replace("--max-time", "max_time").replace("--property", "never");
+    let also = without_flags(&also.join("\n"));
+    let also = also.replace("--max-time", "max_time").replace("--property", "never");
     match row.verdict {
         Verdict::Expected => Outcome::Safe(format!("PASS: {also}")),
         Verdict::Unexpected => {

@@ -24,8 +24,8 @@ pub struct Limits<'a> {
     pub never_extends: bool,
     /// Whether actors share a process of the client.
     pub has_threads: bool,
-    /// Whether a client may crash. No client can reset its flag after that.
-    pub may_crash: bool,
+    /// Whether a client may crash, or a command be lost or late. No client can reset its flag after that.
+    pub may_fail: bool,
     /// What its lock is like without any race.
     pub preflight: Preflight,
     /// How clients share the lock.
@@ -39,8 +39,8 @@ const FENCE_IS_TIME: &str =
 const NEVER_EXTENDS: &str =
     "the client can extend a lock, and no step of this scenario does; extend_after_expiry does";
 
-const MAY_CRASH: &str =
-    "a client that crashes leaves its flag; --property flag_drift judges it all the same";
+const MAY_FAIL: &str = "a client that crashes, or whose command is lost or late, leaves its flag; \
+                        --property flag_drift judges it all the same";
 
 const LEASE_ELSEWHERE: &str = "the lease may be the TTL of another key than the lock's, and it is seen only after such a TTL has ended";
 
@@ -73,7 +73,7 @@ impl Limits<'_> {
             row.unjudged.push(format!("extend, and foreign_extend with it ({NEVER_EXTENDS})"));
         }
         if self.preflight.writes_flag && self.only.is_empty() && !self.judges_flag() {
-            row.unjudged.push(format!("flag_drift ({MAY_CRASH})"));
+            row.unjudged.push(format!("flag_drift ({MAY_FAIL})"));
         }
         if self.preflight.lease_elsewhere {
             return row.withhold(judged, is_after_another_ttl, LEASE_ELSEWHERE);
@@ -120,7 +120,7 @@ impl Limits<'_> {
     /// Whether flag_drift is judged.
     pub fn judges_flag(&self) -> bool {
         let is_asked = self.only.contains(&Property::FlagDrift);
-        self.preflight.writes_flag && (is_asked || !self.may_crash)
+        self.preflight.writes_flag && (is_asked || !self.may_fail)
     }
 
     fn check_asked(&self, plan: &Plan) -> Result<(), NotJudged> {

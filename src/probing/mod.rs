@@ -7,4 +7,4 @@ mod stages;
 
 pub use doubt::{Doubt, Doubtful, doubt};
 pub use judged::{Expected, Limits, NotJudged};
-pub use stages::{MAX_TIME, explored, stages};
+pub use stages::{MAX_TIME, explored, may_fail, stages};

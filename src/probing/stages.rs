@@ -15,6 +15,11 @@ pub fn stages(bounds: &Bounds) -> Vec<Bounds> {
     vec![with(0, 0), with(1, 0), with(0, 1)]
 }
 
+/// Whether a client may crash, or a command be lost or late.
+pub fn may_fail(bounds: &Bounds) -> bool {
+    bounds.crashes > 0 || bounds.faults > 0
+}
+
 /// Explores a model as long as `go_on` says so.
 ///
 /// # Errors

@@ -185,7 +185,7 @@ fn each_input_of_the_action_is_declared_and_used() {
     let (declared, steps) = action.split_once("\nruns:").unwrap();
     let names = declared.lines().filter_map(|line| line.strip_prefix("  ")?.strip_suffix(':'));
     let declared: Vec<&str> = names.filter(|name| !name.starts_with(' ')).collect();
-    assert_eq!(declared, ["arguments", "file", "version", "output"]);
+    assert_eq!(declared, ["arguments", "file", "version", "artifact", "output"]);
     let used = steps.split("${{ inputs.").skip(1).map(|rest| rest.split(' ').next().unwrap());
     let mut used: Vec<&str> = used.collect();
     used.sort();

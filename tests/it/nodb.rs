@@ -234,7 +234,8 @@ fn where_a_client_may_crash_its_flag_is_judged_only_if_it_is_asked_for() {
     let is_judged = |scenario: &str, rest: &[&str]| {
         let ended = probe_of(scenario, &subject, rest);
         let row = row(&ended);
-        let why = "flag_drift (a client that crashes leaves its flag; --property flag_drift";
+        let why =
+            "flag_drift (a client that crashes, or whose command is lost or late, leaves its flag;";
         let mut unjudged = row["unjudged"].as_array().into_iter().flatten();
         let is_named = unjudged.any(|it| it.as_str().unwrap().starts_with(why));
         let is_judged = judged(&row).contains(&"flag_drift");

@@ -64,8 +64,9 @@ impl Terminal {
     fn wait_for(&self, shows: &str) -> String {
         let mut seen = String::new();
         let is_there = poll(|| {
-            seen = self.tmux(&["capture-pane", "-p"]);
-            seen.contains(shows).then_some(())
+            let before = std::mem::replace(&mut seen, self.tmux(&["capture-pane", "-p"]));
+            // The complete screen, and not a part of it.
+            (seen.contains(shows) && seen == before).then_some(())
         });
         assert!(is_there.is_some(), "no {shows:?}:\n{seen}");
         seen.trim_end().to_owned()
@@ -204,7 +205,7 @@ fn golden_session_where_a_race_is_seen_stepped_through_and_replayed() {
     let (_, replay) = screen.rsplit_once("replay: ").expect("a schedule is printed");
     let replay = replay.lines().next().unwrap();
     terminal.begin(&format!("{replay} --step"), "step 1 of");
-    screens.push(terminal.press("End", "releases"));
+    screens.push(terminal.press("End", "step 6 of 6"));
     terminal.tmux(&["send-keys", "Escape"]);
     let screen = terminal.wait_for_prompt();
     assert!(screen.contains("REPRODUCED: it shows foreign_release again."), "{screen}");
