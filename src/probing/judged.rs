@@ -1,6 +1,6 @@
 //! What is judged of a client, and what its scenario can't show.
 
-use crate::report::exploration::{CounterexampleRow, ProtocolRow};
+use crate::report::exploration::{CounterexampleRow, JudgedRow, ProtocolRow};
 use lock_history::check::{Expectation, Judged, Property};
 use lock_history::history::{Event, EventKind};
 use lock_lab::probe::{Fencing, Preflight, Shared};
@@ -42,6 +42,9 @@ const NEVER_EXTENDS: &str =
 const MAY_FAIL: &str = "a client that crashes, or whose command is lost or late, leaves its flag; \
                         --property flag_drift judges it all the same";
 
+const FLAG_OF_SCRIPTS: &str = "whether a script of the client sets the flag to free under another holder: \
+                               what scripts do to a flag is seen only at the end";
+
 const LEASE_ELSEWHERE: &str = "the lease may be the TTL of another key than the lock's, and it is seen only after such a TTL has ended";
 
 impl Limits<'_> {
@@ -74,6 +77,10 @@ impl Limits<'_> {
         }
         if self.preflight.writes_flag && self.only.is_empty() && !self.judges_flag() {
             row.unjudged.push(format!("flag_drift ({MAY_FAIL})"));
+        }
+        let is_clean = |it: &JudgedRow| it.property == Property::FlagDrift && !it.found;
+        if row.judged.iter().any(is_clean) {
+            row.unjudged.push(FLAG_OF_SCRIPTS.to_owned());
         }
         if self.preflight.lease_elsewhere {
             return row.withhold(judged, is_after_another_ttl, LEASE_ELSEWHERE);

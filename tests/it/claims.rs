@@ -350,3 +350,31 @@ all = [
         assert!(said.contains("not judged: errors: 0 (about a single run)"), "{said}");
     }
 }
+
+/// The release sets the flag to free whoever holds the lock, in a script.
+const FLAG_IN_SCRIPT: &str = r#"
+FREE = GIVE.replace("if", "redis.call('HSET', KEYS[2], ARGV[2], 'false') if")
+class Client(Base):
+    def acquire(self, lock, ttl_ms):
+        self.token = uuid.uuid4().hex
+        if not self.redis.set(lock, self.token, nx=True, px=ttl_ms): return "taken"
+        _, run, file = lock.split(":")
+        self.redis.hset(run, "locked:" + file, "true")
+        return True
+    def release(self, lock, **_):
+        _, run, file = lock.split(":")
+        return bool(self.redis.eval(FREE, 2, lock, run, self.token, "locked:" + file)) or "lost"
+subject.serve("a flag that a script sets", Client())
+"#;
+
+#[test]
+fn that_no_script_sets_the_flag_to_free_under_a_holder_is_not_claimed() {
+    let place = Place::new();
+    let Some(subject) = client(&place, FLAG_IN_SCRIPT, "") else { return };
+    let ended = probe("mutual_exclusion", &subject, &[]);
+    let row = row(&ended);
+    let unjudged = row["unjudged"].to_string();
+    ended.exits(0);
+    assert!(!found(&row).contains("flag_drift"), "{row}");
+    assert!(unjudged.contains("whether a script of the client sets the flag"), "{row}");
+}
